@@ -1,0 +1,1 @@
+export { systemDigest, systemRandom } from './system.ts'
