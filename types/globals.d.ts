@@ -20,3 +20,6 @@ interface AbortSignal {
   addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void
   removeEventListener(type: 'abort', listener: () => void): void
 }
+
+// Cancelling a wait of one's own is no access to the world.
+declare const AbortController: { new (): { readonly signal: AbortSignal; abort(reason?: unknown): void } }

@@ -1,0 +1,89 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { operate, type Running, start } from './processes.ts'
+
+/** A worker of the demo. */
+export interface DemoWorker {
+  readonly data: string
+  readonly process: Running
+  readonly nodeId: string
+}
+
+/** Everything that the demo started and must end. */
+export interface DemoCluster {
+  readonly directory: string
+  readonly managerData: string
+  readonly startManager: (listen: string) => Running
+  /** Starts a worker and waits until it has a session. */
+  readonly startWorker: (name: string, address: string, token: string) => Promise<DemoWorker>
+  readonly dataOf: (name: string) => string
+  readonly tokenFile: (token: string) => string
+  /** Runs an operator's command against the manager; an answer with an error rejects. */
+  readonly operator: <Answer>(args: readonly string[], input?: Uint8Array | string) => Promise<Answer>
+  /** The same, giving the code with which the manager refused, or null. */
+  readonly refusal: (args: readonly string[], input?: Uint8Array | string) => Promise<string | null>
+  readonly close: () => Promise<void>
+}
+
+export class OperatorRefused extends Error {
+  override readonly name = 'OperatorRefused'
+}
+
+const errorOf = (answer: unknown): { readonly code: string; readonly message: string } | null =>
+  typeof answer === 'object' && answer !== null && 'error' in answer
+    ? (answer.error as { code: string; message: string })
+    : null
+
+export function openCluster(): DemoCluster {
+  const directory = mkdtempSync(join(tmpdir(), 'leastwise-demo-'))
+  // Tasks with users of their own leave their findings in here.
+  chmodSync(directory, 0o711)
+  const managerData = join(directory, 'manager')
+  const processes: Running[] = []
+  const run = (args: readonly string[]): Running => {
+    const process = start(args)
+    processes.push(process)
+    return process
+  }
+  const withData = (args: readonly string[]): readonly string[] => {
+    const at = args.indexOf('--')
+    const own = ['--data', managerData]
+    return at < 0 ? [...args, ...own] : [...args.slice(0, at), ...own, ...args.slice(at)]
+  }
+  const tokenFile = (token: string): string => {
+    const path = join(directory, 'join-token')
+    writeFileSync(path, `${token}\n`, { mode: 0o600 })
+    return path
+  }
+  const dataOf = (name: string): string => join(directory, name)
+  return {
+    directory,
+    managerData,
+    dataOf,
+    tokenFile,
+    startManager: (listen) => run(['manager', '--data', managerData, '--listen', listen]),
+    startWorker: async (name, address, token) => {
+      const data = dataOf(name)
+      const worker = run(['worker', '--data', data, '--join', address, '--token-file', tokenFile(token)])
+      const joined = await worker.wait('joined')
+      await worker.wait('session')
+      return { data, process: worker, nodeId: String(joined['nodeId']) }
+    },
+    operator: async <Answer>(args: readonly string[], input?: Uint8Array | string) => {
+      const { answer } = await operate(withData(args), input)
+      const error = errorOf(answer)
+      if (error !== null || answer === null)
+        throw new OperatorRefused(
+          `${args.slice(0, 2).join(' ')}: ${error?.code ?? 'no answer'}: ${error?.message ?? ''}`,
+        )
+      return answer as Answer
+    },
+    refusal: async (args, input) => errorOf((await operate(withData(args), input)).answer)?.code ?? null,
+    close: async () => {
+      // First politely: a worker takes its files off tmpfs before it goes.
+      await Promise.all(processes.map(async (process) => await process.end()))
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,111 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { codeOf, OrchestratorError, publicFace } from './errors.ts'
+import { callManager, RefusedError } from './operator/client.ts'
+import { clusterCommands } from './operator/cluster-commands.ts'
+import type { Given, OperatorCommand } from './operator/command.ts'
+import { nodeCommands } from './operator/node-commands.ts'
+import { secretCommands } from './operator/secret-commands.ts'
+import { readStandardInput } from './operator/standard-input.ts'
+import { taskCommands } from './operator/task-commands.ts'
+import { tokenCommands } from './operator/token-commands.ts'
+
+const operatorCommands: readonly OperatorCommand[] = [
+  ...clusterCommands,
+  ...tokenCommands,
+  ...nodeCommands,
+  ...secretCommands,
+  ...taskCommands,
+]
+
+const USAGE = [
+  'leastwise-orchestrator: a small orchestrator made of the Leastwise packages',
+  '',
+  'processes (run until stopped)',
+  '  manager --data DIR --listen HOST:PORT [--advertise HOST:PORT]',
+  '  worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',
+  '',
+  'operator, to the manager whose data directory is --data DIR (or $LEASTWISE_DATA); --json prints for machines',
+  ...operatorCommands.map((command) => `  ${command.usage}\n      ${command.summary}`),
+].join('\n')
+
+function readOptions(args: readonly string[], options: NonNullable<ParseArgsConfig['options']>): Given {
+  const end = args.indexOf('--')
+  const mine = end < 0 ? args : args.slice(0, end)
+  try {
+    const { values, positionals } = parseArgs({ args: [...mine], options, allowPositionals: true, strict: true })
+    return { options: values as Given['options'], positionals, rest: end < 0 ? [] : args.slice(end + 1) }
+  } catch (error) {
+    // Only the option's name is echoed, never a value that was given.
+    const name = error instanceof Error ? /'(--?[a-z-]+)/.exec(error.message)?.[1] : undefined
+    throw new OrchestratorError(
+      'USAGE',
+      `the option ${name ?? 'given'} is unknown here or lacks its value; see leastwise-orchestrator help`,
+    )
+  }
+}
+
+const findCommand = (args: readonly string[]): OperatorCommand | undefined =>
+  operatorCommands.find((command) => command.name.split(' ').every((word, at) => args[at] === word))
+
+async function runOperator(command: OperatorCommand, args: readonly string[]): Promise<number> {
+  const given = readOptions(args, { ...command.options, data: { type: 'string' }, json: { type: 'boolean' } })
+  const words = given.positionals
+  if (words.length !== command.positionals || (given.rest.length > 0 && command.takesRest !== true)) {
+    throw new OrchestratorError('USAGE', `usage: leastwise-orchestrator ${command.usage}`)
+  }
+  const data = given.options['data'] ?? process.env['LEASTWISE_DATA']
+  if (typeof data !== 'string' || data === '') {
+    throw new OrchestratorError('USAGE', 'name the data directory of the manager with --data DIR or in LEASTWISE_DATA')
+  }
+  const answer = await callManager(data, await command.ask(given, readStandardInput))
+  process.stdout.write(`${given.options['json'] === true ? JSON.stringify(answer) : command.show(answer as never)}\n`)
+  return 0
+}
+
+const string = { type: 'string' } as const
+
+async function dispatch(args: readonly string[]): Promise<number> {
+  if (args[0] === 'manager') {
+    const { runManager } = await import('./manager/run.ts')
+    const given = readOptions(args.slice(1), {
+      data: string,
+      listen: string,
+      advertise: string,
+      json: { type: 'boolean' },
+    })
+    return await runManager(given)
+  }
+  if (args[0] === 'worker') {
+    const { runWorker } = await import('./worker/run.ts')
+    const options = {
+      data: string,
+      join: string,
+      token: string,
+      'token-file': string,
+      secrets: string,
+      json: { type: 'boolean' },
+    } as const
+    return await runWorker(readOptions(args.slice(1), options))
+  }
+  if (args[0] === 'help' || args[0] === '--help') {
+    process.stdout.write(`${USAGE}\n`)
+    return 0
+  }
+  const command = findCommand(args)
+  if (command === undefined) throw new OrchestratorError('USAGE', 'no such command; see leastwise-orchestrator help')
+  return await runOperator(command, args.slice(command.name.split(' ').length))
+}
+
+/** @returns the exit code: 0 done, 1 refused or failed, 2 the command line is wrong. */
+export async function run(args: readonly string[]): Promise<number> {
+  try {
+    return await dispatch(args)
+  } catch (error) {
+    const face = error instanceof RefusedError ? { code: error.code, message: error.message } : publicFace(error)
+    if (args.includes('--json')) process.stdout.write(`${JSON.stringify({ error: face })}\n`)
+    process.stderr.write(`leastwise-orchestrator: ${face.code}: ${face.message}\n`)
+    if (face.code === 'INTERNAL')
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : 'unknown'}\n`)
+    return codeOf(error) === 'USAGE' ? 2 : 1
+  }
+}

@@ -1,0 +1,55 @@
+/** What the orchestrator itself can refuse; the packages' own coded errors pass through unchanged. */
+export type OrchestratorErrorCode =
+  | 'ADDRESS_IN_USE'
+  | 'ADDRESS_INVALID'
+  | 'ADDRESS_REFUSED'
+  | 'ALREADY_LOCKED'
+  | 'ALREADY_RUNNING'
+  | 'DATA_DIRECTORY_FOREIGN'
+  | 'DATA_DIRECTORY_MISSING'
+  | 'DATA_DIRECTORY_OPEN'
+  | 'DATA_DIRECTORY_UNWRITABLE'
+  | 'DISK_FULL'
+  | 'INPUT_TOO_LARGE'
+  | 'INTERNAL'
+  | 'JOURNAL_UNREADABLE'
+  | 'LOCKED'
+  | 'MANAGER_NOT_RUNNING'
+  | 'NODE_IS_THIS_MANAGER'
+  | 'NOT_A_MANAGER'
+  | 'NOT_FOUND'
+  | 'NOT_LOCKED'
+  | 'SOCKET_PATH_TOO_LONG'
+  | 'STARTING'
+  | 'TASK_INVALID'
+  | 'TOKEN_NEEDED'
+  | 'USAGE'
+
+export class OrchestratorError extends Error {
+  override readonly name = 'OrchestratorError'
+  readonly code: OrchestratorErrorCode
+
+  constructor(code: OrchestratorErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The machine code of any error that has one, also the operating system's. */
+export function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
+}
+
+/** An error as it may leave the process: code and message of coded errors, nothing of the others. */
+export function publicFace(error: unknown): { readonly code: string; readonly message: string } {
+  const code = codeOf(error)
+  if (
+    error instanceof Error &&
+    code !== null &&
+    /^[A-Z][A-Z0-9]*_?[A-Z0-9_]*$/.test(code) &&
+    error.name.endsWith('Error')
+  ) {
+    return { code, message: error.message }
+  }
+  return { code: 'INTERNAL', message: 'something went wrong inside the manager; its own output says what' }
+}

@@ -1,0 +1,189 @@
+import { listNodes, nodeOf } from '@leastwise/identity'
+import type { SealedLog } from '@leastwise/raftlog'
+import { clearWrapper, unlockKeyWrapper } from '@leastwise/raftlog'
+import type { NodePresence } from '@leastwise/swarm'
+import { createUnlockKey, formatUnlockKey, listTokens, trustDigestOf } from '@leastwise/tokens'
+import { systemDigest, systemRandom } from '@leastwise/tokens/node'
+import { OrchestratorError } from '../errors.ts'
+import type { AutolockAnswer, CaAnswer, NewTokenAnswer, NodeAnswer, TokenAnswer } from '../operator/answers.ts'
+import { text, wholeNumberOrNull } from './fields.ts'
+import { foundedCluster, rootOf } from './issuing.ts'
+import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
+import type { Operation } from './operator-server.ts'
+import type { Store } from './store.ts'
+import { newToken } from './tokens.ts'
+
+/** What the operations of an unlocked manager work on. */
+export interface OperationContext {
+  readonly nodeId: string
+  readonly store: Store
+  readonly log: SealedLog
+  readonly keys: ManagerKeys
+  readonly presence: ReadonlyMap<string, NodePresence>
+  readonly now: () => number
+  /** Renews this manager's own certificate and gives the identity, not saved yet. */
+  readonly renewSelf: () => Promise<ManagerIdentity>
+  /** Puts a renewed identity to use. */
+  readonly adopt: (identity: ManagerIdentity) => void
+  /** Judges every open connection anew and gives the number that was cut. */
+  readonly recheck: () => number
+}
+
+function caOperations({ store, keys }: OperationContext): Record<string, Operation> {
+  return {
+    'ca/info': (): CaAnswer => {
+      const state = store.state()
+      const { clusterId, lifetimeMs, roots } = foundedCluster(state)
+      const root = rootOf(state)
+      const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+      return {
+        clusterId,
+        subject: 'CN=swarm-ca',
+        fingerprint: hex(systemDigest.sha256(root.der)),
+        trustDigest: hex(trustDigestOf(new TextEncoder().encode(roots[0].certificate), systemDigest)),
+        notBefore: root.notBefore,
+        notAfter: root.notAfter,
+        nodeCertificateLifetimeMs: lifetimeMs,
+        autolock: keys.locked(),
+        certificate: roots[0].certificate,
+      }
+    },
+  }
+}
+
+function tokenOperations({ store, now }: OperationContext): Record<string, Operation> {
+  const make = async (body: Readonly<Record<string, unknown>>, overlapMs: number | null): Promise<NewTokenAnswer> => {
+    const role = text(body, 'role')
+    if (role !== 'worker' && role !== 'manager') throw new OrchestratorError('USAGE', 'the role is worker or manager')
+    const bundle = new TextEncoder().encode(foundedCluster(store.state()).roots[0].certificate)
+    const request = {
+      role,
+      ttlMs: wholeNumberOrNull(body, 'ttlMs'),
+      maxUses: wholeNumberOrNull(body, 'maxUses'),
+      overlapMs,
+    } as const
+    const { order, answer } = newToken(bundle, request, now())
+    await store.commit(() => [order])
+    return answer
+  }
+  return {
+    'token/create': async (request) => await make(request.body(), null),
+    'token/rotate': async (request) => {
+      const body = request.body()
+      return await make(body, wholeNumberOrNull(body, 'overlapMs') ?? 0)
+    },
+    'token/ls': (): readonly TokenAnswer[] => listTokens(store.state().tokens, now()),
+    'token/revoke': async (request) => {
+      const id = text(request.body(), 'token')
+      await store.commit(() => [{ part: 'tokens', command: { type: 'revoke', id, now: now() } }])
+      return { id }
+    },
+  }
+}
+
+function nodeOperations({
+  store,
+  now,
+  nodeId: self,
+  presence,
+  renewSelf,
+  adopt,
+  keys,
+  recheck,
+}: OperationContext): Record<string, Operation> {
+  const find = (given: string): string => {
+    const nodes = listNodes(store.state().membership).filter(
+      (node) => node.nodeId === given || (given.length >= 4 && node.nodeId.startsWith(given)),
+    )
+    const [found, ...others] = nodes
+    if (found === undefined) throw new OrchestratorError('NOT_FOUND', 'no node has this id; node ls lists them')
+    if (others.length > 0) throw new OrchestratorError('NOT_FOUND', 'several ids begin so; give more of it')
+    return found.nodeId
+  }
+  return {
+    'node/ls': (): readonly NodeAnswer[] =>
+      listNodes(store.state().membership).map((node) => ({
+        id: node.nodeId,
+        role: node.role,
+        state: node.nodeId === self ? 'ready' : (presence.get(node.nodeId) ?? 'unknown'),
+        certificate: node.status,
+        serial: node.serial ?? '-',
+        notAfter: node.notAfter,
+        admittedAt: node.admittedAt,
+        thisManager: node.nodeId === self,
+      })),
+    'node/renew': async (request) => {
+      const id = find(text(request.body(), 'node'))
+      if (id === self) {
+        const identity = await renewSelf()
+        await keys.saveIdentity(identity)
+        adopt(identity)
+      } else {
+        await store.commit(() => [
+          { part: 'membership', command: { type: 'request-renewal', nodeId: parse(store, id) } },
+        ])
+      }
+      return { id }
+    },
+    'node/rm': async (request) => {
+      const id = find(text(request.body(), 'node'))
+      if (id === self)
+        throw new OrchestratorError('NODE_IS_THIS_MANAGER', 'a manager cannot remove itself; stop it instead')
+      await store.commit((state) => [
+        {
+          part: 'membership',
+          command: { type: 'evict', nodeId: parse(store, id), reason: 'removed by the operator', now: now() },
+        },
+        ...[...state.tasks.values()]
+          .filter((task) => task.nodeId === id)
+          .map((task) => ({ part: 'secrets' as const, command: { type: 'release' as const, taskId: task.id } })),
+        { part: 'tasks', command: { type: 'forget-node', nodeId: id } },
+      ])
+      return { id, cutSessions: recheck() }
+    },
+  }
+}
+
+const parse = (store: Store, id: string) => {
+  const node = nodeOf(store.state().membership, id)
+  if (node === null) throw new OrchestratorError('NOT_FOUND', 'no node has this id; node ls lists them')
+  return node.nodeId
+}
+
+function lockOperations({ log, keys, store, renewSelf, adopt }: OperationContext): Record<string, Operation> {
+  const lock = async (): Promise<AutolockAnswer> => {
+    using key = createUnlockKey(systemRandom)
+    const wrapper = key.expose((bytes) => unlockKeyWrapper(bytes, systemRandom))
+    // Both old secrets lay open on the disk, or under a key that is to be worth nothing: the node's key and the data key change.
+    const identity = await renewSelf()
+    await keys.withIdentity(identity, async () => {
+      await log.lock(wrapper, { snapshot: store.snapshot })
+    })
+    adopt(identity)
+    return { autolock: true, unlockKey: formatUnlockKey(key) }
+  }
+  return {
+    'autolock/on': async () => {
+      if (keys.locked())
+        throw new OrchestratorError('ALREADY_LOCKED', 'autolock is on; autolock rotate makes a new unlock key')
+      return await lock()
+    },
+    'autolock/rotate': async () => {
+      if (!keys.locked()) throw new OrchestratorError('NOT_LOCKED', 'autolock is off; switch it on first')
+      return await lock()
+    },
+    'autolock/off': async (): Promise<AutolockAnswer> => {
+      if (keys.locked()) await log.rewrap(clearWrapper)
+      return { autolock: false }
+    },
+  }
+}
+
+export function clusterOperations(context: OperationContext): Record<string, Operation> {
+  return {
+    ...caOperations(context),
+    ...tokenOperations(context),
+    ...nodeOperations(context),
+    ...lockOperations(context),
+  }
+}

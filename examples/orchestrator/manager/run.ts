@@ -1,0 +1,123 @@
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { parseAddress } from '../address.ts'
+import { announcer } from '../announce.ts'
+import { describeSystemError, prepareDataDirectory } from '../data-directory.ts'
+import { OrchestratorError } from '../errors.ts'
+import type { StatusAnswer } from '../operator/answers.ts'
+import { type Given, textOf } from '../operator/command.ts'
+import { operatorSocket } from '../operator/socket.ts'
+import { foundCluster, isFounded } from './found.ts'
+import { type Operation, serveOperator } from './operator-server.ts'
+import { type Serving, serveCluster } from './serve.ts'
+import { isLocked, openManager, wrapperOf } from './unlocking.ts'
+
+/** Runs a manager until it is told to stop. */
+export async function runManager(given: Given): Promise<number> {
+  const data = textOf(given, 'data')
+  const listenText = textOf(given, 'listen')
+  if (data === undefined || listenText === undefined || given.positionals.length > 0) {
+    throw new OrchestratorError(
+      'USAGE',
+      'usage: leastwise-orchestrator manager --data DIR --listen HOST:PORT [--advertise HOST:PORT]',
+    )
+  }
+  const listen = parseAddress(listenText)
+  const advertise = textOf(given, 'advertise') ?? null
+  if (advertise !== null) parseAddress(advertise)
+  const announce = announcer(given.options['json'] === true)
+
+  prepareDataDirectory(data)
+  let serving: Serving | null = null
+  let names = { clusterId: '', nodeId: '' }
+  const stopped = new AbortController()
+  let failure: unknown = null
+  let starting = true
+  const fail = (error: unknown): void => {
+    failure ??= error
+    stopped.abort()
+  }
+
+  const status = (): StatusAnswer => ({
+    state: serving === null ? 'locked' : 'ready',
+    ...names,
+    address: serving?.address ?? '',
+    pid: process.pid,
+  })
+  const open = async (unlockKey: Uint8Array | null): Promise<void> => {
+    const opened = await openManager(data, unlockKey === null ? null : wrapperOf(unlockKey))
+    try {
+      serving = await serveCluster(opened, { listen, advertise, announce, fail })
+    } catch (error) {
+      await opened.log.close()
+      throw error
+    }
+    names = { clusterId: opened.clusterId, nodeId: opened.nodeId }
+    announce({
+      event: 'ready',
+      ...names,
+      address: serving.address,
+      autolock: opened.keys.locked(),
+      ...(opened.log.repair === null ? {} : { repaired: opened.log.repair.droppedBytes }),
+    })
+  }
+
+  let unlocking: Promise<void> | null = null
+  const always: Readonly<Record<string, Operation>> = {
+    status,
+    unlock: async ({ bytes }) => {
+      if (serving !== null) throw new OrchestratorError('NOT_LOCKED', 'the manager is not locked')
+      // One attempt at a time: the log can be opened only once.
+      const before = unlocking
+      const attempt = (async () => {
+        await before?.catch(() => undefined)
+        if (serving === null) await open(bytes)
+      })()
+      unlocking = attempt
+      await attempt
+      return status()
+    },
+  }
+  const find = (path: string): Operation | undefined => {
+    if (Object.hasOwn(always, path)) return always[path]
+    if (serving !== null) return serving.find(path)
+    return () => {
+      if (starting) throw new OrchestratorError('STARTING', 'the manager is starting; try again in a moment')
+      throw new OrchestratorError(
+        'LOCKED',
+        'the manager is locked; give it its unlock key with leastwise-orchestrator unlock',
+      )
+    }
+  }
+
+  try {
+    // The operator's socket first: it keeps a second manager out of this directory from the first moment on.
+    const operator = await serveOperator(data, find)
+    try {
+      if (!isFounded(data)) {
+        for (const { role, token } of await foundCluster(data, Date.now()))
+          announce({ event: 'join-token', role, token })
+      }
+      if (await isLocked(data)) announce({ event: 'locked', data })
+      else await open(null)
+      starting = false
+      process.once('SIGTERM', () => {
+        stopped.abort()
+      })
+      process.once('SIGINT', () => {
+        stopped.abort()
+      })
+      if (!stopped.signal.aborted) await once(stopped.signal, 'abort')
+    } finally {
+      operator.close()
+      operator.closeAllConnections()
+      rmSync(operatorSocket(data), { force: true })
+      await (serving as Serving | null)?.close()
+    }
+  } catch (error) {
+    throw describeSystemError(error, data)
+  }
+  if (failure !== null) throw failure
+  announce({ event: 'stopped' })
+  return 0
+}

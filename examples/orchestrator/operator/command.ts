@@ -1,0 +1,44 @@
+import type { ParseArgsConfig } from 'node:util'
+import type { OperatorCall } from './client.ts'
+
+/** What a command line said, after parsing. */
+export interface Given {
+  readonly options: Readonly<Record<string, string | readonly string[] | boolean | undefined>>
+  readonly positionals: readonly string[]
+  /** Everything after `--`. */
+  readonly rest: readonly string[]
+}
+
+/** One operator command: how to read it, what to ask the manager, how to show the answer. */
+export interface OperatorCommand {
+  readonly name: string
+  readonly usage: string
+  readonly summary: string
+  readonly options?: NonNullable<ParseArgsConfig['options']>
+  /** How many words may follow the name, exactly. */
+  readonly positionals: number
+  readonly takesRest?: boolean
+  readonly ask: (
+    given: Given,
+    readInput: (maxBytes: number) => Promise<Uint8Array>,
+  ) => OperatorCall | Promise<OperatorCall>
+  readonly show: (answer: never) => string
+}
+
+/** Keeps the answer's type between `ask` and `show` without every command having to spell it. */
+export function command<Answer>(
+  spec: Omit<OperatorCommand, 'show'> & { readonly show: (answer: Answer) => string },
+): OperatorCommand {
+  return spec as OperatorCommand
+}
+
+export const textOf = (given: Given, option: string): string | undefined => {
+  const value = given.options[option]
+  return typeof value === 'string' ? value : undefined
+}
+
+export const listOf = (given: Given, option: string): readonly string[] => {
+  const value = given.options[option]
+  if (typeof value === 'string') return [value]
+  return Array.isArray(value) ? (value as readonly string[]) : []
+}

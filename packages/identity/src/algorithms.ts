@@ -1,0 +1,148 @@
+import { equalBytes } from './bytes.ts'
+import { type DerReader, enter, fault, finish, openDer, peekTag, readContent, readElement } from './der/reader.ts'
+import { INTEGER, OBJECT_IDENTIFIER, SEQUENCE } from './der/tags.ts'
+import { readBitString, readInteger } from './der/values.ts'
+import { encodeElement, encodeOid, encodeSequence } from './der/writer.ts'
+import type { IdentityErrorCode } from './errors.ts'
+import { IdentityError } from './errors.ts'
+
+/** Keys that a node may have. P-256 is what Docker's nodes make. */
+export type NodeKeyType = 'p256' | 'p384' | 'ed25519'
+
+/** Keys that a certificate may carry: those of nodes, and what a root of one's own may have (RSA of 2048 to 8192 bits). */
+export type KeyType = NodeKeyType | 'p521' | 'rsa'
+
+/** Signatures that are accepted; RSA is PKCS #1 v1.5. SHA-1 and PSS are not. */
+export type SignatureAlgorithm =
+  | 'ecdsa-sha256'
+  | 'ecdsa-sha384'
+  | 'ecdsa-sha512'
+  | 'ed25519'
+  | 'rsa-sha256'
+  | 'rsa-sha384'
+  | 'rsa-sha512'
+
+/** A DER SubjectPublicKeyInfo that was read. */
+export interface PublicKeyInfo {
+  readonly keyType: KeyType
+  readonly publicKey: Uint8Array<ArrayBuffer>
+  /** The bits of the subjectPublicKey field, which key identifiers are made of. */
+  readonly keyBits: Uint8Array<ArrayBuffer>
+}
+
+const NULL = encodeElement(0x05)
+
+// RFC 5758 section 3.2 and RFC 8410 section 3: no parameters. RFC 4055 section 5: NULL parameters.
+const IDENTIFIERS: readonly (readonly [SignatureAlgorithm, Uint8Array<ArrayBuffer>])[] = [
+  ['ecdsa-sha256', encodeSequence(encodeOid('1.2.840.10045.4.3.2'))],
+  ['ecdsa-sha384', encodeSequence(encodeOid('1.2.840.10045.4.3.3'))],
+  ['ecdsa-sha512', encodeSequence(encodeOid('1.2.840.10045.4.3.4'))],
+  ['ed25519', encodeSequence(encodeOid('1.3.101.112'))],
+  ['rsa-sha256', encodeSequence(encodeOid('1.2.840.113549.1.1.11'), NULL)],
+  ['rsa-sha384', encodeSequence(encodeOid('1.2.840.113549.1.1.12'), NULL)],
+  ['rsa-sha512', encodeSequence(encodeOid('1.2.840.113549.1.1.13'), NULL)],
+]
+
+const EC_KEY = encodeOid('1.2.840.10045.2.1')
+const RSA_KEY = encodeSequence(encodeOid('1.2.840.113549.1.1.1'), NULL)
+
+// Algorithm identifier and size of the key bits: SEC 1 section 2.3.3 uncompressed points, RFC 8032 points.
+const FIXED_KEYS: readonly (readonly [KeyType, Uint8Array<ArrayBuffer>, number])[] = [
+  ['p256', encodeSequence(EC_KEY, encodeOid('1.2.840.10045.3.1.7')), 65],
+  ['p384', encodeSequence(EC_KEY, encodeOid('1.3.132.0.34')), 97],
+  ['p521', encodeSequence(EC_KEY, encodeOid('1.3.132.0.35')), 133],
+  ['ed25519', encodeSequence(encodeOid('1.3.101.112')), 32],
+]
+
+const UNCOMPRESSED = 0x04
+// 2048 bits is the floor of Docker Swarm; 8192 bits bounds what a verification may cost.
+const MIN_RSA_BYTES = 256
+const MAX_RSA_BYTES = 1024
+
+const OWN_ALGORITHM: Readonly<Record<KeyType, SignatureAlgorithm>> = {
+  p256: 'ecdsa-sha256',
+  p384: 'ecdsa-sha384',
+  p521: 'ecdsa-sha512',
+  ed25519: 'ed25519',
+  rsa: 'rsa-sha256',
+}
+
+/** The algorithm that a key of this type signs with. */
+export const signatureAlgorithmOf = (keyType: KeyType): SignatureAlgorithm => OWN_ALGORITHM[keyType]
+
+/** The DER AlgorithmIdentifier of a signature. */
+export function encodeSignatureAlgorithm(algorithm: SignatureAlgorithm): Uint8Array<ArrayBuffer> {
+  for (const [name, der] of IDENTIFIERS) if (name === algorithm) return der
+  throw new TypeError('the signature algorithm is not one of the known names')
+}
+
+/** The family of keys that can make such a signature. */
+export function canSign(keyType: KeyType, algorithm: SignatureAlgorithm): boolean {
+  if (keyType === 'ed25519' || keyType === 'rsa') return algorithm.startsWith(keyType)
+  return algorithm.startsWith('ecdsa')
+}
+
+/**
+ * Reads an AlgorithmIdentifier of a signature.
+ *
+ * @throws {@link IdentityError} `unsupported` if it is well-formed and names another algorithm.
+ */
+export function readSignatureAlgorithm(reader: DerReader, unsupported: IdentityErrorCode): SignatureAlgorithm {
+  const element = readElement(reader, SEQUENCE)
+  for (const [name, der] of IDENTIFIERS) if (equalBytes(element, der)) return name
+  readContent(openElement(element, reader), OBJECT_IDENTIFIER)
+  throw new IdentityError(
+    unsupported,
+    `${reader.refusal.document} has a signature algorithm that is not accepted; sign with ECDSA, Ed25519 or RSA PKCS #1 v1.5 and SHA-2`,
+  )
+}
+
+const openElement = (element: Uint8Array<ArrayBuffer>, reader: DerReader): DerReader =>
+  enter(openDer(element, reader.refusal), SEQUENCE)
+
+/**
+ * Reads a SubjectPublicKeyInfo of an accepted kind, in its one encoding. Whether an elliptic point lies on its curve
+ * is for the verifier to find: such a key verifies nothing.
+ *
+ * @throws {@link IdentityError} `unsupported` if it is well-formed and of another kind or size.
+ */
+export function readPublicKey(reader: DerReader, unsupported: IdentityErrorCode): PublicKeyInfo {
+  const publicKey = readElement(reader, SEQUENCE)
+  const info = openElement(publicKey, reader)
+  const algorithm = readElement(info, SEQUENCE)
+  const keyBits = readBitString(info)
+  finish(info)
+  for (const [keyType, der, length] of FIXED_KEYS) {
+    if (!equalBytes(algorithm, der)) continue
+    if (keyBits.length === length && (keyType === 'ed25519' || keyBits[0] === UNCOMPRESSED))
+      return { keyType, publicKey, keyBits }
+    break
+  }
+  if (equalBytes(algorithm, RSA_KEY) && isAcceptedRsa(keyBits, reader)) return { keyType: 'rsa', publicKey, keyBits }
+  readContent(openElement(algorithm, reader), OBJECT_IDENTIFIER)
+  throw new IdentityError(
+    unsupported,
+    `${reader.refusal.document} has a public key that is not accepted; use P-256, P-384, Ed25519, or for a root also P-521 or RSA of 2048 to 8192 bits`,
+  )
+}
+
+function isAcceptedRsa(keyBits: Uint8Array<ArrayBuffer>, reader: DerReader): boolean {
+  const outer = openDer(keyBits, reader.refusal)
+  const key = enter(outer, SEQUENCE)
+  finish(outer)
+  const modulus = readPositive(key)
+  const exponent = readPositive(key)
+  if (peekTag(key) === INTEGER) throw fault(key, 'has an RSA key with more than a modulus and an exponent')
+  finish(key)
+  const odd = ((modulus[modulus.length - 1] ?? 0) & (exponent[exponent.length - 1] ?? 0) & 1) === 1
+  const exponentFits = exponent.length <= 4 && (exponent.length > 1 || (exponent[0] ?? 0) >= 3)
+  // Exactly 2048 bits and more: the top bit of the first of 256 bytes counts.
+  const bigEnough = modulus.length > MIN_RSA_BYTES || (modulus.length === MIN_RSA_BYTES && (modulus[0] ?? 0) >= 0x80)
+  return odd && exponentFits && bigEnough && modulus.length <= MAX_RSA_BYTES
+}
+
+function readPositive(reader: DerReader): Uint8Array<ArrayBuffer> {
+  const content = readInteger(reader)
+  if ((content[0] ?? 0) >= 0x80) throw fault(reader, 'has a negative number in an RSA key')
+  return content[0] === 0 ? content.subarray(1) : content
+}

@@ -1,0 +1,140 @@
+import {
+  canSign,
+  encodeSignatureAlgorithm,
+  type NodeKeyType,
+  readPublicKey,
+  readSignatureAlgorithm,
+  type SignatureAlgorithm,
+  signatureAlgorithmOf,
+} from './algorithms.ts'
+import { enter, fault, finish, openDer, peekTag, readElement, skipAny } from './der/reader.ts'
+import { explicit, SEQUENCE } from './der/tags.ts'
+import { readBitString, readSmallInteger } from './der/values.ts'
+import { encodeBitString, encodeElement, encodeSequence, encodeUnsigned } from './der/writer.ts'
+import { type DerText, readDocument } from './document.ts'
+import { IdentityError } from './errors.ts'
+import { formatPem } from './pem.ts'
+import type { SignatureVerifier, Signer } from './ports.ts'
+
+declare const csr: unique symbol
+
+/**
+ * A certificate request that was read (RFC 2986). It offers a public key and the proof that the sender holds the private
+ * half; names and extensions in it are checked for form and then forgotten. Only {@link parseCsr} and {@link createCsr} make one.
+ */
+export interface Csr {
+  readonly [csr]: true
+  readonly der: Uint8Array<ArrayBuffer>
+  /** The canonical PEM form. */
+  readonly pem: string
+  /** DER SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array<ArrayBuffer>
+  /** The bits inside `publicKey`, which key identifiers are made of. */
+  readonly keyBits: Uint8Array<ArrayBuffer>
+  readonly keyType: NodeKeyType
+  readonly signatureAlgorithm: SignatureAlgorithm
+  /** What is signed: the DER CertificationRequestInfo. */
+  readonly tbs: Uint8Array<ArrayBuffer>
+  readonly signature: Uint8Array<ArrayBuffer>
+}
+
+/** A request with one elliptic key has about 200 bytes; 8 KiB leave room for the extensions that some tools ask for. */
+export const MAX_CSR_BYTES: number = 8 * 1024
+
+const DOCUMENT: DerText = {
+  label: 'CERTIFICATE REQUEST',
+  maxBytes: MAX_CSR_BYTES,
+  tooLarge: 'CSR_TOO_LARGE',
+  refusal: { code: 'CSR_MALFORMED', document: 'certificate request' },
+}
+
+// Version 0, no name, and an empty set of attributes: the issuer decides all of that.
+const VERSION = encodeUnsigned(Uint8Array.of(0))
+const NO_SUBJECT = encodeSequence()
+const NO_ATTRIBUTES = encodeElement(explicit(0))
+
+/**
+ * Reads a request from PEM (text or bytes) or from DER, strictly: DER in its one form, canonical PEM, nothing around it.
+ *
+ * The signature is not checked here; see {@link verifyCsr}.
+ *
+ * @throws {@link IdentityError} `CSR_MALFORMED` for anything that is not a request, `CSR_TOO_LARGE` beyond
+ * {@link MAX_CSR_BYTES}, `CSR_KEY_UNSUPPORTED` if its key or signature is none that a node may have.
+ * @see RFC 2986 section 4
+ */
+export function parseCsr(input: string | Uint8Array): Csr {
+  const der = readDocument(input, DOCUMENT)
+  const outer = openDer(der, DOCUMENT.refusal)
+  const request = enter(outer, SEQUENCE)
+  finish(outer)
+  const tbs = readElement(request, SEQUENCE)
+  const signatureAlgorithm = readSignatureAlgorithm(request, 'CSR_KEY_UNSUPPORTED')
+  const signature = readBitString(request)
+  finish(request)
+
+  const info = enter(openDer(tbs, DOCUMENT.refusal), SEQUENCE)
+  if (readSmallInteger(info) !== 0) throw fault(info, 'has a version other than 1')
+  if (peekTag(info) !== SEQUENCE) throw fault(info, 'has no subject field')
+  skipAny(info)
+  const { keyType, publicKey, keyBits } = readPublicKey(info, 'CSR_KEY_UNSUPPORTED')
+  // Mandatory in RFC 2986, yet left out by some tools when there is nothing to say.
+  if (info.at < info.end) {
+    if (peekTag(info) !== explicit(0)) throw fault(info, 'has another element where its attributes belong')
+    skipAny(info)
+  }
+  finish(info)
+  if (keyType === 'rsa' || keyType === 'p521') {
+    throw new IdentityError(
+      'CSR_KEY_UNSUPPORTED',
+      'certificate request has a key that no node may have; make a P-256, P-384 or Ed25519 key',
+    )
+  }
+  if (!canSign(keyType, signatureAlgorithm)) {
+    throw new IdentityError(
+      'CSR_KEY_UNSUPPORTED',
+      'certificate request is signed with an algorithm of another kind of key; sign it with its own key',
+    )
+  }
+  return {
+    der,
+    get pem() {
+      return formatPem('CERTIFICATE REQUEST', der)
+    },
+    publicKey,
+    keyBits,
+    keyType,
+    signatureAlgorithm,
+    tbs,
+    signature,
+  } as Csr
+}
+
+/**
+ * Makes the request of a node: its public key, signed by its private key, with no name and no wishes, as Docker's nodes send it.
+ *
+ * @throws {@link IdentityError} `CSR_KEY_UNSUPPORTED` if the signer's key is none that a node may have.
+ * @see RFC 2986 section 4
+ */
+export async function createCsr(signer: Signer): Promise<Csr> {
+  const tbs = encodeSequence(VERSION, NO_SUBJECT, signer.publicKey, NO_ATTRIBUTES)
+  const signature = await signer.sign(tbs)
+  return parseCsr(
+    encodeSequence(tbs, encodeSignatureAlgorithm(signatureAlgorithmOf(signer.keyType)), encodeBitString(signature)),
+  )
+}
+
+/**
+ * Proves that the sender of a request holds its private key.
+ *
+ * @throws {@link IdentityError} `CSR_SIGNATURE_INVALID` if the key in the request did not sign it.
+ * @see RFC 2986 section 3
+ */
+export async function verifyCsr(request: Csr, verifier: SignatureVerifier): Promise<void> {
+  const proven = await verifier.verify(request, request.signatureAlgorithm, request.tbs, request.signature)
+  if (!proven) {
+    throw new IdentityError(
+      'CSR_SIGNATURE_INVALID',
+      'certificate request is not signed by the key that it carries; sign it with that key',
+    )
+  }
+}

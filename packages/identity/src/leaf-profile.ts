@@ -1,0 +1,57 @@
+import { BIT_STRING, implicit } from './der/tags.ts'
+import { encodeElement, encodeOctets, encodeOid, encodeSequence, encodeText, TRUE } from './der/writer.ts'
+import {
+  BASIC_CONSTRAINTS,
+  CLIENT_AUTH,
+  EXT_KEY_USAGE,
+  KEY_USAGE,
+  SERVER_AUTH,
+  SUBJECT_ALT_NAME,
+  SUBJECT_KEY_ID,
+} from './extensions.ts'
+import { type NodeSubject, roleName } from './node-identity.ts'
+
+/** One extension that is not critical. */
+export const encodeExtension = (type: string, value: Uint8Array): Uint8Array<ArrayBuffer> =>
+  encodeSequence(encodeOid(type), encodeOctets(value))
+
+const encodeCritical = (type: string, value: Uint8Array): Uint8Array<ArrayBuffer> =>
+  encodeSequence(encodeOid(type), TRUE, encodeOctets(value))
+
+// digitalSignature and keyEncipherment, as Docker's leaves have them: bits 0 and 2, five unused.
+const KEY_USAGE_BITS = encodeElement(BIT_STRING, Uint8Array.of(5, 0xa0))
+
+const join = (...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> => {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}
+
+/** The extensions that every leaf has, ready to be put first: key usage, server and client authentication, no CA. */
+export const CONSTANT_EXTENSIONS: Uint8Array<ArrayBuffer> = join(
+  encodeCritical(KEY_USAGE, KEY_USAGE_BITS),
+  encodeExtension(EXT_KEY_USAGE, encodeSequence(encodeOid(SERVER_AUTH), encodeOid(CLIENT_AUTH))),
+  encodeCritical(BASIC_CONSTRAINTS, encodeSequence()),
+)
+
+const ALT_NAME_TYPE = encodeOid(SUBJECT_ALT_NAME)
+const KEY_ID_TYPE = encodeOid(SUBJECT_KEY_ID)
+
+/** The leaf's own key identifier. */
+export const encodeSubjectKeyId = (keyId: Uint8Array): Uint8Array<ArrayBuffer> =>
+  encodeSequence(KEY_ID_TYPE, encodeOctets(encodeOctets(keyId)))
+
+// A manager also answers for the name under which nodes without a certificate look for the CA.
+const CA_NAME = 'swarm-ca'
+const DNS_NAME = implicit(2)
+
+/** The DNS names of Docker's node certificates: the role, the node id, and for a manager the name of the CA. */
+export function encodeAltNames(subject: NodeSubject): Uint8Array<ArrayBuffer> {
+  const names = [encodeText(DNS_NAME, roleName(subject.role)), encodeText(DNS_NAME, subject.nodeId)]
+  if (subject.role === 'manager') names.push(encodeText(DNS_NAME, CA_NAME))
+  return encodeSequence(ALT_NAME_TYPE, encodeOctets(encodeSequence(...names)))
+}

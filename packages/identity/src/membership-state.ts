@@ -1,0 +1,30 @@
+import type { EvictionRecord, NodeRecord } from './node-record.ts'
+import { emptyShardedMap, lookUp, type ShardedMap, valuesOf } from './sharded-map.ts'
+
+/** Who belongs to the cluster and who was thrown out. Read it with the queries of this module; its shape may change. */
+export interface Membership {
+  readonly nodes: ShardedMap<NodeRecord>
+  readonly evictions: ShardedMap<EvictionRecord>
+}
+
+/** A cluster without nodes. */
+export const noMembers: Membership = { nodes: emptyShardedMap(), evictions: emptyShardedMap() }
+
+const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** The node's record, or `null` when it was never admitted or was evicted. */
+export const nodeOf = (state: Membership, nodeId: string): NodeRecord | null => lookUp(state.nodes, nodeId)
+
+/** All nodes, the oldest first. */
+export const listNodes = (state: Membership): readonly NodeRecord[] =>
+  [...valuesOf(state.nodes)].sort((a, b) => a.admittedAt - b.admittedAt || byText(a.nodeId, b.nodeId))
+
+/** Why and until when the node is refused, or `null`. */
+export const evictionOf = (state: Membership, nodeId: string): EvictionRecord | null => lookUp(state.evictions, nodeId)
+
+/** True while the eviction is remembered, that is at least as long as any certificate of the node is valid. */
+export const isEvicted = (state: Membership, nodeId: string): boolean => evictionOf(state, nodeId) !== null
+
+/** All remembered evictions, the oldest first. */
+export const listEvictions = (state: Membership): readonly EvictionRecord[] =>
+  [...valuesOf(state.evictions)].sort((a, b) => a.at - b.at || byText(a.nodeId, b.nodeId))
