@@ -65,10 +65,5 @@ export async function refuse(scene: Scene): Promise<void> {
     credentials: { ...credentials, ...other.identity, trustBundle: new TextEncoder().encode(trustBundle) },
   })
   const stranger = await refusalOf(async () => await asStranger.ca.getUnlockKey({}, { timeoutMs: 5_000 }))
-  stage.refused('a peer with a certificate of another cluster', stranger, [
-    'CALLER_REJECTED',
-    'MANAGER_UNREACHABLE',
-    '1',
-    '14',
-  ])
+  stage.refused('a peer with a certificate of another cluster', stranger, ['CALLER_REJECTED', '13'])
 }

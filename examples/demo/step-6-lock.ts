@@ -63,7 +63,7 @@ export async function lock(scene: Scene): Promise<void> {
   await cluster.operator(['unlock'], `${unlockKey}\n`)
   const ready = await scene.manager.wait('ready')
   if (ready['repaired'] !== undefined)
-    stage.fact('torn tail', `${String(ready['repaired'])} bytes of an unacknowledged write dropped`)
+    stage.fact('torn tail', `${Number(ready['repaired'])} bytes of an unacknowledged write dropped`)
   const names = new Set(
     (await cluster.operator<readonly SecretAnswer[]>(['secret', 'ls'])).map((secret) => secret.name),
   )

@@ -50,7 +50,7 @@ export async function remove(scene: Scene): Promise<void> {
     ['sending a heartbeat', async () => await link.dispatcher.heartbeat({ sessionId: 'x' }, { timeoutMs: 5_000 })],
     ['asking for the trust bundle', async () => await link.ca.getRootCACertificate({}, { timeoutMs: 5_000 })],
   ] as const
-  for (const [what, act] of attempts) stage.refused(`the removed node, ${what}`, await refusalOf(act), ['NODE_EVICTED'])
+  for (const [what, act] of attempts) stage.refused(`the removed node, ${what}`, await refusalOf(act), ['PEER_EVICTED'])
   const nodes = await cluster.operator<readonly NodeAnswer[]>(['node', 'ls'])
   stage.check('the manager lists it no more', !nodes.some((node) => node.id === worker.nodeId))
 }

@@ -6,7 +6,7 @@ const STEP_MS = 20
 export async function waitUntil<T>(
   what: string,
   ask: () => T | null | Promise<T | null>,
-  timeoutMs: number = 10_000,
+  timeoutMs = 10_000,
 ): Promise<T> {
   const end = Date.now() + timeoutMs
   for (;;) {

@@ -28,6 +28,7 @@ export function describeSystemError(error: unknown, path: string): unknown {
       return new OrchestratorError('DATA_DIRECTORY_UNWRITABLE', `${path} is not a directory; choose another place`, {
         cause: error,
       })
+    case null:
     default:
       return error
   }

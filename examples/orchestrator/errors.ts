@@ -53,3 +53,7 @@ export function publicFace(error: unknown): { readonly code: string; readonly me
   }
   return { code: 'INTERNAL', message: 'something went wrong inside the manager; its own output says what' }
 }
+
+/** What was thrown, as an error in any case. */
+export const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error('something that is no error was thrown')

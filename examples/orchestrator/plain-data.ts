@@ -44,7 +44,7 @@ const unreadable = (): OrchestratorError =>
     'a journal record has a shape that this version does not know; use the version that wrote it',
   )
 
-function plainObject(json: { [key: string]: Json }): unknown {
+function plainObject(json: Readonly<Record<string, Json>>): unknown {
   return Object.fromEntries(Object.entries(json).map(([key, item]) => [key, fromJson(item)]))
 }
 

@@ -15,7 +15,7 @@ export function texts(body: Body, name: string): readonly string[] {
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
     throw new OrchestratorError('USAGE', `the request's ${name} is not a list of texts`)
   }
-  return value as readonly string[]
+  return value
 }
 
 export function wholeNumberOrNull(body: Body, name: string): number | null {

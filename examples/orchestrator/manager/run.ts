@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { parseAddress } from '../address.ts'
 import { announcer } from '../announce.ts'
 import { describeSystemError, prepareDataDirectory } from '../data-directory.ts'
-import { OrchestratorError } from '../errors.ts'
+import { asError, OrchestratorError } from '../errors.ts'
 import type { StatusAnswer } from '../operator/answers.ts'
 import { type Given, textOf } from '../operator/command.ts'
 import { operatorSocket } from '../operator/socket.ts'
@@ -11,6 +11,13 @@ import { foundCluster, isFounded } from './found.ts'
 import { type Operation, serveOperator } from './operator-server.ts'
 import { type Serving, serveCluster } from './serve.ts'
 import { isLocked, openManager, wrapperOf } from './unlocking.ts'
+
+interface Live {
+  serving: Serving | null
+  starting: boolean
+  failure: Error | null
+  names: { readonly clusterId: string; readonly nodeId: string }
+}
 
 /** Runs a manager until it is told to stop. */
 export async function runManager(given: Given): Promise<number> {
@@ -28,35 +35,32 @@ export async function runManager(given: Given): Promise<number> {
   const announce = announcer(given.options['json'] === true)
 
   prepareDataDirectory(data)
-  let serving: Serving | null = null
-  let names = { clusterId: '', nodeId: '' }
+  const live: Live = { serving: null, starting: true, failure: null, names: { clusterId: '', nodeId: '' } }
   const stopped = new AbortController()
-  let failure: unknown = null
-  let starting = true
   const fail = (error: unknown): void => {
-    failure ??= error
+    live.failure ??= asError(error)
     stopped.abort()
   }
 
   const status = (): StatusAnswer => ({
-    state: serving === null ? 'locked' : 'ready',
-    ...names,
-    address: serving?.address ?? '',
+    state: live.serving === null ? 'locked' : 'ready',
+    ...live.names,
+    address: live.serving?.address ?? '',
     pid: process.pid,
   })
   const open = async (unlockKey: Uint8Array | null): Promise<void> => {
     const opened = await openManager(data, unlockKey === null ? null : wrapperOf(unlockKey))
     try {
-      serving = await serveCluster(opened, { listen, advertise, announce, fail })
+      live.serving = await serveCluster(opened, { listen, advertise, announce, fail })
     } catch (error) {
       await opened.log.close()
       throw error
     }
-    names = { clusterId: opened.clusterId, nodeId: opened.nodeId }
+    live.names = { clusterId: opened.clusterId, nodeId: opened.nodeId }
     announce({
       event: 'ready',
-      ...names,
-      address: serving.address,
+      ...live.names,
+      address: live.serving.address,
       autolock: opened.keys.locked(),
       ...(opened.log.repair === null ? {} : { repaired: opened.log.repair.droppedBytes }),
     })
@@ -66,12 +70,12 @@ export async function runManager(given: Given): Promise<number> {
   const always: Readonly<Record<string, Operation>> = {
     status,
     unlock: async ({ bytes }) => {
-      if (serving !== null) throw new OrchestratorError('NOT_LOCKED', 'the manager is not locked')
+      if (live.serving !== null) throw new OrchestratorError('NOT_LOCKED', 'the manager is not locked')
       // One attempt at a time: the log can be opened only once.
       const before = unlocking
       const attempt = (async () => {
         await before?.catch(() => undefined)
-        if (serving === null) await open(bytes)
+        if (live.serving === null) await open(bytes)
       })()
       unlocking = attempt
       await attempt
@@ -80,9 +84,9 @@ export async function runManager(given: Given): Promise<number> {
   }
   const find = (path: string): Operation | undefined => {
     if (Object.hasOwn(always, path)) return always[path]
-    if (serving !== null) return serving.find(path)
+    if (live.serving !== null) return live.serving.find(path)
     return () => {
-      if (starting) throw new OrchestratorError('STARTING', 'the manager is starting; try again in a moment')
+      if (live.starting) throw new OrchestratorError('STARTING', 'the manager is starting; try again in a moment')
       throw new OrchestratorError(
         'LOCKED',
         'the manager is locked; give it its unlock key with leastwise-orchestrator unlock',
@@ -100,7 +104,7 @@ export async function runManager(given: Given): Promise<number> {
       }
       if (await isLocked(data)) announce({ event: 'locked', data })
       else await open(null)
-      starting = false
+      live.starting = false
       process.once('SIGTERM', () => {
         stopped.abort()
       })
@@ -112,12 +116,12 @@ export async function runManager(given: Given): Promise<number> {
       operator.close()
       operator.closeAllConnections()
       rmSync(operatorSocket(data), { force: true })
-      await (serving as Serving | null)?.close()
+      await live.serving?.close()
     }
   } catch (error) {
     throw describeSystemError(error, data)
   }
-  if (failure !== null) throw failure
+  if (live.failure !== null) throw live.failure
   announce({ event: 'stopped' })
   return 0
 }

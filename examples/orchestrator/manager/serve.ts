@@ -29,7 +29,7 @@ import { createSwarmServer } from '@leastwise/swarm/node'
 import { hashPublicKey } from '@leastwise/tokens'
 import { type Address, formatAddress } from '../address.ts'
 import type { Announce } from '../announce.ts'
-import { codeOf, OrchestratorError } from '../errors.ts'
+import { asError, codeOf, OrchestratorError } from '../errors.ts'
 import { createIssuing } from './issuing.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
 import { clusterOperations } from './operations.ts'
@@ -72,7 +72,7 @@ async function listen(server: Http2SecureServer, { host, port }: Address): Promi
             `this machine does not let us listen on ${host}:${port} (${code}); choose another address`,
           ),
         )
-      } else reject(error)
+      } else reject(asError(error))
     })
     server.listen(port, host, () => {
       resolve(server.address() as AddressInfo)

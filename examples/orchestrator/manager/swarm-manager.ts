@@ -150,7 +150,7 @@ export function createSwarmManager({ store, issuing, managers, presence, now }: 
       await store.commit((state) =>
         updates.flatMap(({ taskId, state: reached, exitCode, message, error }) => {
           const task = state.tasks.get(taskId)
-          if (task === undefined || task.nodeId !== nodeId || hasEnded(task)) return []
+          if (task?.nodeId !== nodeId || hasEnded(task)) return []
           const report = {
             type: 'report',
             id: taskId,

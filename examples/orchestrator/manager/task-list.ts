@@ -101,7 +101,7 @@ function decideReport(
 ): readonly TaskEvent[] {
   const task = tasks.get(id)
   // A node may speak of its own tasks only, and an ended task does not come back to life.
-  if (task === undefined || task.nodeId !== nodeId || hasEnded(task)) return []
+  if (task?.nodeId !== nodeId || hasEnded(task)) return []
   if (task.state === state && task.exitCode === exitCode) return []
   return [{ type: 'task-reported', id, state, exitCode, message: message.slice(0, MAX_MESSAGE_CHARS) }]
 }

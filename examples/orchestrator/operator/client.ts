@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import { codeOf, OrchestratorError } from '../errors.ts'
+import { asError, codeOf, OrchestratorError } from '../errors.ts'
 import { operatorSocket } from './socket.ts'
 
 /** An error that the manager sent back, with its code. */
@@ -42,7 +42,7 @@ function notRunning(error: unknown, dataDirectory: string): unknown {
 export async function callManager<Answer>(dataDirectory: string, call: OperatorCall): Promise<Answer> {
   const search = new URLSearchParams(call.query ?? {}).toString()
   const raw = call.body instanceof Uint8Array
-  const body = raw ? Buffer.from(call.body as Uint8Array) : Buffer.from(JSON.stringify(call.body ?? {}))
+  const body = raw ? Buffer.from(call.body) : Buffer.from(JSON.stringify(call.body ?? {}))
   const text = await new Promise<{ status: number; text: string }>((resolve, reject) => {
     const sent = request(
       {
@@ -70,7 +70,7 @@ export async function callManager<Answer>(dataDirectory: string, call: OperatorC
       },
     )
     sent.on('error', (error) => {
-      reject(notRunning(error, dataDirectory) as Error)
+      reject(asError(notRunning(error, dataDirectory)))
     })
     sent.end(body)
   })

@@ -25,12 +25,13 @@ export interface OperatorCommand {
   readonly show: (answer: never) => string
 }
 
-/** Keeps the answer's type between `ask` and `show` without every command having to spell it. */
-export function command<Answer>(
-  spec: Omit<OperatorCommand, 'show'> & { readonly show: (answer: Answer) => string },
-): OperatorCommand {
-  return spec as OperatorCommand
+/** A command whose answer has this type. */
+export interface CommandOf<Answer> extends Omit<OperatorCommand, 'show'> {
+  readonly show: (answer: Answer) => string
 }
+
+/** An {@link OperatorCommand} that was written against the type of its answer. */
+export const command = <Answer>(spec: CommandOf<Answer>): OperatorCommand => spec
 
 export const textOf = (given: Given, option: string): string | undefined => {
   const value = given.options[option]
@@ -39,6 +40,5 @@ export const textOf = (given: Given, option: string): string | undefined => {
 
 export const listOf = (given: Given, option: string): readonly string[] => {
   const value = given.options[option]
-  if (typeof value === 'string') return [value]
-  return Array.isArray(value) ? (value as readonly string[]) : []
+  return value === undefined || typeof value === 'boolean' ? [] : typeof value === 'string' ? [value] : value
 }

@@ -12,11 +12,7 @@ export async function openDeliveryPlace(
   options: { readonly signal: AbortSignal },
 ): Promise<DeliveryPlace> {
   const where = { name: nodeId, ...(directory === undefined ? {} : { directory }) }
-  const mount = chooseTmpfs(where)
-  const capabilities = await probeIsolation(mount, options)
-  if (!capabilities.root || capabilities.levels[0] !== 'directory') return { mount, capabilities }
-  // Root without private mounts: tasks have users of their own, and these must be able to pass through the root directory.
-  mount[Symbol.dispose]()
-  const open = chooseTmpfs({ ...where, reach: 'tasks' })
-  return { mount: open, capabilities: await probeIsolation(open, options) }
+  // Tasks that root starts have users of their own, and these must be able to pass through to their directories.
+  const mount = chooseTmpfs({ ...where, reach: process.geteuid?.() === 0 ? 'tasks' : 'owner' })
+  return { mount, capabilities: await probeIsolation(mount, options) }
 }

@@ -156,9 +156,10 @@ export async function runWorker(given: Given): Promise<number> {
     } catch (error) {
       if (!stop.signal.aborted) throw error
     } finally {
-      announce({ event: 'wiped', ...(await executor.wipe()) })
+      const left = await executor.wipe()
       if (evicted) forget()
-      rmSync(place.mount.root, { recursive: true, force: true })
+      await place.mount.remove()
+      announce({ event: 'wiped', ...left })
     }
     if (evicted)
       throw new SwarmError(
