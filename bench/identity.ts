@@ -1,0 +1,161 @@
+import 'reflect-metadata'
+import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify, webcrypto } from 'node:crypto'
+import {
+  createCsr,
+  DEFAULT_LIFETIME_MS,
+  issueCertificate,
+  openAuthority,
+  parseCertificate,
+  parseClusterId,
+  parseCsr,
+  parseNodeId,
+} from '@leastwise/identity'
+import { createNodeKey, openSigner, systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
+import * as x509 from '@peculiar/x509'
+import { type Contestant, race, type Standing } from './harness.ts'
+import { type Area, ratioRow } from './row.ts'
+
+const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+const NOW = Date.now()
+const CLUSTER = 'c'.repeat(25)
+const NODE = 'n'.repeat(25)
+const ROLE = 'swarm-worker'
+const HOUR_MS = 3_600_000
+/** Requests take turns, so that no contestant profits from having seen a key just before. */
+const REQUESTS = 64
+
+/** A root that every contestant issues from. */
+async function createRoot(
+  crypto: Crypto,
+): Promise<{ readonly root: x509.X509Certificate; readonly keys: CryptoKeyPair }> {
+  const keys = await crypto.subtle.generateKey(P256, true, ['sign', 'verify'])
+  const root = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      name: 'CN=swarm-ca',
+      serialNumber: `40${randomBytes(19).toString('hex')}`,
+      notBefore: new Date(NOW - HOUR_MS),
+      notAfter: new Date(NOW + 20 * 365 * 24 * HOUR_MS),
+      signingAlgorithm: P256,
+      keys,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, crypto),
+      ],
+    },
+    crypto,
+  )
+  return { root, keys }
+}
+
+/** The next of the prepared requests, round and round. */
+function turns<T>(items: readonly T[]): () => T {
+  let at = 0
+  return () => {
+    at = (at + 1) % items.length
+    return items[at]!
+  }
+}
+
+async function ours(root: x509.X509Certificate, pkcs8: Uint8Array, pems: readonly string[]): Promise<Contestant> {
+  const parts = { certificate: parseCertificate(new Uint8Array(root.rawData)), signer: openSigner(pkcs8) }
+  const authority = await openAuthority(parts, { verifier: systemVerifier })
+  const grant = {
+    nodeId: parseNodeId(NODE),
+    clusterId: parseClusterId(CLUSTER),
+    role: 'worker',
+    lifetimeMs: DEFAULT_LIFETIME_MS,
+  } as const
+  const next = turns(pems)
+  return {
+    name: 'leastwise',
+    units: 1,
+    run: async () => {
+      const options = { random: systemRandom, now: NOW, verifier: systemVerifier, digest: systemDigest }
+      const certificate = await issueCertificate(authority, parseCsr(next()), grant, options)
+      if (!certificate.pem.startsWith('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate came out')
+    },
+  }
+}
+
+/** The same certificate by the library's own means: parsed, proven, built, signed, printed. */
+function library(crypto: Crypto, root: x509.X509Certificate, keys: CryptoKeyPair, pems: readonly string[]): Contestant {
+  const next = turns(pems)
+  return {
+    name: '@peculiar/x509, native Web Crypto',
+    units: 1,
+    run: async () => {
+      const request = new x509.Pkcs10CertificateRequest(next())
+      if (!(await request.verify(crypto))) throw new Error('the request is not signed by its key')
+      const certificate = await x509.X509CertificateGenerator.create(
+        {
+          subject: `CN=${NODE}, OU=${ROLE}, O=${CLUSTER}`,
+          issuer: root.subject,
+          serialNumber: `40${randomBytes(19).toString('hex')}`,
+          notBefore: new Date(NOW - HOUR_MS),
+          notAfter: new Date(NOW + DEFAULT_LIFETIME_MS),
+          publicKey: request.publicKey,
+          signingKey: keys.privateKey,
+          signingAlgorithm: P256,
+          extensions: [
+            new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment, true),
+            new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+            new x509.BasicConstraintsExtension(false, undefined, true),
+            await x509.SubjectKeyIdentifierExtension.create(request.publicKey, false, crypto),
+            await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey, false, crypto),
+            new x509.SubjectAlternativeNameExtension([
+              { type: 'dns', value: ROLE },
+              { type: 'dns', value: NODE },
+            ]),
+          ],
+        },
+        crypto,
+      )
+      if (!certificate.toString('pem').startsWith('-----BEGIN CERTIFICATE-----'))
+        throw new Error('no certificate came out')
+    },
+  }
+}
+
+/** What no issuer can save: importing a key that was never seen, checking one signature, making one. */
+function floor(signingKey: KeyObject, pems: readonly string[]): Contestant {
+  const next = turns(
+    pems.map((pem) => {
+      const { tbs, signature, keyBits } = parseCsr(pem)
+      const jwk = {
+        kty: 'EC',
+        crv: 'P-256',
+        x: Buffer.from(keyBits.subarray(1, 33)).toString('base64url'),
+        y: Buffer.from(keyBits.subarray(33, 65)).toString('base64url'),
+      }
+      return { jwk, tbs, signature }
+    }),
+  )
+  const body = randomBytes(420) // about what a certificate's signed part has
+  return {
+    name: 'key import + verify + sign alone',
+    units: 1,
+    run: () => {
+      const { jwk, tbs, signature } = next()
+      const key = createPublicKey({ key: jwk, format: 'jwk' })
+      if (!verify('sha256', tbs, key, signature)) throw new Error('the request is not signed by its key')
+      sign('sha256', body, signingKey)
+    },
+  }
+}
+
+/** PEM request in, proof of possession checked, PEM certificate out; one thread. */
+export const issue: Area = async function* (effort) {
+  const crypto = webcrypto as unknown as Crypto
+  const { root, keys } = await createRoot(crypto)
+  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', keys.privateKey))
+  const signingKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })
+  const pems: string[] = []
+  for (let i = 0; i < REQUESTS; i += 1) pems.push((await createCsr(createNodeKey())).pem)
+
+  const contestants = [await ours(root, pkcs8, pems), library(crypto, root, keys, pems), floor(signingKey, pems)]
+  const [mine, theirs, least] = (await race(contestants, effort)) as [Standing, Standing, Standing]
+  const job = 'issue: PEM request to PEM certificate'
+  yield ratioRow({ job, unit: 'certificates/s', atLeast: 10 }, mine, theirs)
+  yield ratioRow({ job, unit: 'certificates/s', atLeast: 0.8 }, mine, least)
+}

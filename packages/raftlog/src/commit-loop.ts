@@ -1,0 +1,164 @@
+import { GROUP_COMMIT_BYTES, MAX_FRAME_ENTRIES } from './entry.ts'
+import { RaftLogError } from './errors.ts'
+import { ENTRY_OVERHEAD_BYTES } from './frame.ts'
+import type { Appended } from './sealed-log.ts'
+
+/** One group commit, ready to be sealed. */
+export interface Commit {
+  readonly index: bigint
+  readonly term: bigint
+  readonly count: number
+  readonly body: Uint8Array
+}
+
+/** What the loop needs from its log. */
+export interface CommitLoopParts {
+  readonly nextIndex: bigint
+  /** Lets everything that is ready to append do so, before a frame is closed. */
+  readonly turn: () => Promise<void>
+  /** Makes one frame durable. */
+  readonly commit: (commit: Commit) => Promise<void>
+}
+
+/** Collects appends while the previous frame is on its way to the disk; nothing ever waits for company. */
+export interface CommitLoop {
+  readonly append: (entries: readonly Uint8Array[], term: bigint) => Promise<Appended>
+  /** Runs `task` between two frames, after all that was queued before it. */
+  readonly exclusive: <T>(task: () => Promise<T>) => Promise<T>
+  /** Resolves when nothing is queued any more. */
+  readonly drained: () => Promise<void>
+  /** Why the log has stopped, or null. */
+  readonly failure: () => RaftLogError | null
+}
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (reason: unknown) => void
+}
+
+interface OpenCommit {
+  readonly kind: 'commit'
+  readonly index: bigint
+  readonly term: bigint
+  count: number
+  used: number
+  buffer: Uint8Array
+  readonly waiters: Waiter[]
+}
+
+interface Task {
+  readonly kind: 'task'
+  readonly run: () => Promise<void>
+  readonly reject: (reason: unknown) => void
+}
+
+const FIRST_BUFFER_BYTES = 64 * 1024
+const KEPT_BUFFER_BYTES = 2 * GROUP_COMMIT_BYTES
+// Two are enough: one is being written while the next is being filled.
+const KEPT_BUFFERS = 2
+
+export function commitLoop(parts: CommitLoopParts): CommitLoop {
+  const queue: (OpenCommit | Task)[] = []
+  const spare: Uint8Array[] = []
+  let nextIndex = parts.nextIndex
+  let failure: RaftLogError | null = null
+  let running: Promise<void> | null = null
+
+  const stop = (reason: unknown, current: OpenCommit | Task | undefined): void => {
+    failure = new RaftLogError('LOG_FAILED', 'log stopped after a failed write; open it again', { cause: reason })
+    for (const job of [...(current === undefined ? [] : [current]), ...queue.splice(0)]) {
+      if (job.kind === 'task') job.reject(reason)
+      else for (const waiter of job.waiters) waiter.reject(reason)
+    }
+  }
+
+  const commit = async (job: OpenCommit): Promise<void> => {
+    const body = job.buffer.subarray(0, job.used)
+    await parts.commit({ index: job.index, term: job.term, count: job.count, body })
+    body.fill(0)
+    if (job.buffer.length <= KEPT_BUFFER_BYTES && spare.length < KEPT_BUFFERS) spare.push(job.buffer)
+    for (const waiter of job.waiters) waiter.resolve()
+  }
+
+  const run = async (): Promise<void> => {
+    for (;;) {
+      await parts.turn()
+      const job = queue.shift()
+      if (job === undefined) break
+      try {
+        await (job.kind === 'task' ? job.run() : commit(job))
+      } catch (error) {
+        stop(error, job)
+        break
+      }
+    }
+    running = null
+  }
+
+  const wake = (): void => {
+    running ??= run()
+  }
+
+  const openCommit = (term: bigint, count: number, size: number): OpenCommit => {
+    const last = queue.at(-1)
+    const joins =
+      last?.kind === 'commit' &&
+      last.term === term &&
+      last.count + count <= MAX_FRAME_ENTRIES &&
+      last.used + size <= GROUP_COMMIT_BYTES
+    if (joins) return last
+    const buffer = spare.pop() ?? new Uint8Array(FIRST_BUFFER_BYTES)
+    const fresh: OpenCommit = { kind: 'commit', index: nextIndex, term, count: 0, used: 0, buffer, waiters: [] }
+    queue.push(fresh)
+    return fresh
+  }
+
+  return {
+    failure: () => failure,
+    drained: async () => {
+      while (running !== null) await running
+    },
+    exclusive: async <T>(task: () => Promise<T>): Promise<T> => {
+      if (failure !== null) throw failure
+      return await new Promise<T>((resolve, reject) => {
+        queue.push({
+          kind: 'task',
+          reject,
+          run: async () => {
+            resolve(await task())
+          },
+        })
+        wake()
+      })
+    },
+    append: async (entries, term) => {
+      if (failure !== null) throw failure
+      const size = entries.reduce((sum, data) => sum + ENTRY_OVERHEAD_BYTES + data.length, 0)
+      const job = openCommit(term, entries.length, size)
+      if (job.used + size > job.buffer.length) job.buffer = grown(job.buffer, job.used, job.used + size)
+      // Copied here and now, so that the caller may do with its bytes what it likes.
+      const view = new DataView(job.buffer.buffer, job.buffer.byteOffset)
+      for (const data of entries) {
+        view.setUint32(job.used, data.length)
+        job.buffer.set(data, job.used + ENTRY_OVERHEAD_BYTES)
+        job.used += ENTRY_OVERHEAD_BYTES + data.length
+      }
+      job.count += entries.length
+      const first = nextIndex
+      nextIndex += BigInt(entries.length)
+      const last = nextIndex - 1n
+      await new Promise<void>((resolve, reject) => {
+        job.waiters.push({ resolve, reject })
+        wake()
+      })
+      return { first, last }
+    },
+  }
+}
+
+function grown(buffer: Uint8Array, used: number, needed: number): Uint8Array {
+  const larger = new Uint8Array(Math.max(needed, Math.min(buffer.length * 2, GROUP_COMMIT_BYTES)))
+  larger.set(buffer.subarray(0, used))
+  buffer.fill(0)
+  return larger
+}

@@ -1,0 +1,71 @@
+/** What a {@link RaftLogError} can say. The set is closed: a `switch` over it is checked for completeness. */
+export type RaftLogErrorCode =
+  | 'LOG_MISSING'
+  | 'LOG_EXISTS'
+  | 'LOG_BUSY'
+  | 'LOG_FAILED'
+  | 'LOG_CLOSED'
+  | 'LOG_FOREIGN'
+  | 'LOG_GAP'
+  | 'RECORD_MALFORMED'
+  | 'RECORD_NOT_AUTHENTIC'
+  | 'RECORD_TRUNCATED'
+  | 'RECORD_UNSUPPORTED_VERSION'
+  | 'RECORD_UNKNOWN_KEY'
+  | 'KEYS_LOCKED'
+  | 'KEYS_WRONG'
+  | 'KEYS_MALFORMED'
+  | 'ENTRY_TOO_LARGE'
+  | 'DISK_FULL'
+  | 'DIRECTORY_UNSAFE'
+  | 'DIRECTORY_UNWRITABLE'
+
+/** Every code, once, in the order of the documentation. */
+export const RAFT_LOG_ERROR_CODES: readonly RaftLogErrorCode[] = [
+  'LOG_MISSING',
+  'LOG_EXISTS',
+  'LOG_BUSY',
+  'LOG_FAILED',
+  'LOG_CLOSED',
+  'LOG_FOREIGN',
+  'LOG_GAP',
+  'RECORD_MALFORMED',
+  'RECORD_NOT_AUTHENTIC',
+  'RECORD_TRUNCATED',
+  'RECORD_UNSUPPORTED_VERSION',
+  'RECORD_UNKNOWN_KEY',
+  'KEYS_LOCKED',
+  'KEYS_WRONG',
+  'KEYS_MALFORMED',
+  'ENTRY_TOO_LARGE',
+  'DISK_FULL',
+  'DIRECTORY_UNSAFE',
+  'DIRECTORY_UNWRITABLE',
+]
+
+/** Where in a log directory a refusal happened: a file name without its directory, and a byte offset. */
+export interface RecordPlace {
+  readonly file: string
+  readonly offset: number
+}
+
+/** Options of a {@link RaftLogError}. */
+export interface RaftLogErrorOptions extends ErrorOptions {
+  readonly place?: RecordPlace
+}
+
+/**
+ * Every refusal of this package. Messages carry the violated rule, lengths, indices and file names, never a key or an
+ * entry. A wrong key, a flipped bit and a wrong place look the same (`RECORD_NOT_AUTHENTIC`).
+ */
+export class RaftLogError extends Error {
+  override readonly name = 'RaftLogError'
+  readonly code: RaftLogErrorCode
+  /** The damaged place, or null where no single place is to blame. */
+  readonly place: RecordPlace | null
+  constructor(code: RaftLogErrorCode, message: string, options?: RaftLogErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.place = options?.place ?? null
+  }
+}

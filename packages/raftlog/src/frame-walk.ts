@@ -1,0 +1,78 @@
+import { byteWindow } from './byte-window.ts'
+import { RaftLogError, type RecordPlace } from './errors.ts'
+import { TAG_BYTES } from './file-header.ts'
+import {
+  decodeFrameHead,
+  FRAME_HEAD_BYTES,
+  FRAME_OVERHEAD_BYTES,
+  type FrameHead,
+  isIntact,
+  openFrame,
+} from './frame.ts'
+import type { ProvenFile } from './log-context.ts'
+import type { CipherSuite } from './ports.ts'
+
+/** What a walk met next. `broken`: no whole frame that matches its checksum; whether a crash did it is decided elsewhere. */
+export type WalkStep =
+  | { readonly kind: 'frame'; readonly head: FrameHead; readonly body: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'skipped'; readonly head: FrameHead }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'broken'; readonly incomplete: boolean }
+
+/** Walks over the frames of one file, each authenticated in its place. */
+export interface FrameWalk {
+  /** Goes on by one frame; `skip` may pass over a frame without opening it. */
+  readonly next: (skip?: (head: FrameHead) => boolean) => Promise<WalkStep>
+  /** Where the next frame begins. */
+  readonly offset: () => number
+  /** Tag of the last frame, or of the header. */
+  readonly tag: () => Uint8Array<ArrayBuffer>
+  readonly place: () => RecordPlace
+}
+
+export function frameWalk(file: ProvenFile, limit: number, suite: CipherSuite): FrameWalk {
+  const window = byteWindow(file.handle, limit)
+  let offset = file.header.lengthBytes
+  let number = 0
+  let tag = file.header.tag
+  const place = (): RecordPlace => ({ file: file.name, offset })
+  const view = async (at: number, length: number): Promise<Uint8Array> =>
+    window.peek(at, length) ?? (await window.load(at, length))
+  return {
+    offset: () => offset,
+    tag: () => tag,
+    place,
+    next: async (skip) => {
+      if (offset === limit) return { kind: 'end' }
+      if (limit - offset < FRAME_HEAD_BYTES) return { kind: 'broken', incomplete: true }
+      const head = decodeFrameHead(await view(offset, FRAME_HEAD_BYTES), suite)
+      if (head === null) return { kind: 'broken', incomplete: false }
+      const length = FRAME_OVERHEAD_BYTES + head.bodyBytes
+      if (limit - offset < length) return { kind: 'broken', incomplete: true }
+      const frame = await view(offset, length)
+      const skipped = skip?.(head) ?? false
+      let body: Uint8Array<ArrayBuffer> | null = null
+      if (!skipped) {
+        if (!isIntact(frame, suite)) return { kind: 'broken', incomplete: false }
+        body = openFrame(file.frames, { number, previous: tag }, frame)
+        if (body === null) {
+          throw new RaftLogError('RECORD_NOT_AUTHENTIC', 'frame is not authentic; restore the log from a backup', {
+            place: place(),
+          })
+        }
+      }
+      tag = new Uint8Array(frame.subarray(length - 4 - TAG_BYTES, length - 4))
+      offset += length
+      number += 1
+      return body === null ? { kind: 'skipped', head } : { kind: 'frame', head, body }
+    },
+  }
+}
+
+/** The error for a break that no crash can explain. */
+export const brokenFrame = (place: RecordPlace, incomplete: boolean): RaftLogError =>
+  incomplete
+    ? new RaftLogError('RECORD_TRUNCATED', 'frame ends before its length; restore the log from a backup', { place })
+    : new RaftLogError('RECORD_NOT_AUTHENTIC', 'frame does not match its checksum; restore the log from a backup', {
+        place,
+      })

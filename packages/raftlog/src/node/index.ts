@@ -1,0 +1,6 @@
+export { nodeCipherSuite } from './cipher-suite.ts'
+export { type DataKeyCacheOptions, dataKeyCache } from './data-key-cache.ts'
+export { fileKeyStore } from './file-key-store.ts'
+export { nodeFiles } from './node-files.ts'
+export { createLog, type LogOptions, openLog } from './open-log.ts'
+export { systemClock, systemRandom } from './system.ts'

@@ -1,0 +1,68 @@
+import type { NodeDescription, NodeRole } from '../node-description.ts'
+import type { ManagerList, ManagerPeer } from '../session-update.ts'
+import type { AssignmentSet, TaskStatusUpdate } from '../task.ts'
+
+/** A node's identity as it holds it: what proves who it is, and whom it trusts. */
+export interface NodeCredentials {
+  readonly nodeId: string
+  readonly clusterId: string
+  readonly role: NodeRole
+  /** PKCS#8, DER. Never leaves the node. */
+  readonly privateKey: Uint8Array
+  /** PEM, leaf first. */
+  readonly certificateChain: string
+  /** PEM, exactly the bytes received from the manager. */
+  readonly trustBundle: Uint8Array
+  /** Epoch milliseconds, of the leaf. */
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+/** What an agent does with its assignments; the host implements it. */
+export interface Worker {
+  /**
+   * Applies one set. Its changes stand in the order to apply them in: new secrets, then tasks, then secrets that go. Sets arrive in order and one at a time; the next waits for this promise. Throwing an error makes the
+   * agent open a fresh stream, which begins with a complete set.
+   */
+  readonly applyAssignments: (set: AssignmentSet, options: { readonly signal: AbortSignal }) => Promise<void>
+  /**
+   * What to report of tasks, for as long as a session lives; the newest state of each running or just ended task first.
+   * Called again for each new session. An update that could not be delivered comes back through a new call, so begin with
+   * the present state of every task that the manager may not know of.
+   */
+  readonly taskStatuses: (options: { readonly signal: AbortSignal }) => AsyncIterable<readonly TaskStatusUpdate[]>
+}
+
+/** What an agent tells its host, as data. */
+export type AgentEvent =
+  | { readonly type: 'session'; readonly sessionId: string; readonly address: string }
+  | { readonly type: 'managers'; readonly managers: ManagerList }
+  | { readonly type: 'renewal-scheduled'; readonly at: number }
+  | { readonly type: 'renewed'; readonly credentials: NodeCredentials; readonly reason: 'asked' | 'due' }
+  | { readonly type: 'renewal-failed'; readonly code: string; readonly retryAt: number }
+  | { readonly type: 'trust-bundle'; readonly credentials: NodeCredentials }
+  | { readonly type: 'trust-bundle-refused'; readonly code: string }
+  | {
+      readonly type: 'assignments'
+      readonly kind: AssignmentSet['kind']
+      readonly resultsIn: string
+      readonly changes: number
+    }
+  | { readonly type: 'assignments-failed'; readonly code: string; readonly retryInMs: number }
+  | { readonly type: 'disconnected'; readonly code: string; readonly address: string; readonly retryInMs: number }
+  | { readonly type: 'evicted' }
+
+/** What an agent needs from its host, apart from the world (clock, randomness). */
+export interface AgentOptions {
+  readonly credentials: NodeCredentials
+  /** Where to find managers, `host:port`; the session then tells of more. */
+  readonly managers: readonly [string, ...string[]]
+  /** `tls: null` lets the agent fill in what it knows of its own trust. */
+  readonly description: NodeDescription
+  readonly worker: Worker
+  /** Must be durable when the promise resolves; only then are the new credentials used. */
+  readonly saveCredentials: (credentials: NodeCredentials) => Promise<void>
+  /** Keeps the list of managers for the next start. */
+  readonly saveManagers: (managers: readonly ManagerPeer[]) => Promise<void>
+  readonly signal: AbortSignal
+}

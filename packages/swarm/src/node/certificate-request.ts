@@ -1,0 +1,94 @@
+import { createCsr, parseTrustBundle } from '@leastwise/identity'
+import { createNodeKey, exportPrivateKey, systemVerifier } from '@leastwise/identity/node'
+import { acceptCertificate } from '../agent/acceptance.ts'
+import type { NodeCredentials } from '../agent/events.ts'
+import { type IssuingManager, obtainCertificate } from '../agent/obtain.ts'
+import type { Availability, NodeRole } from '../node-description.ts'
+import type { Clock, RandomSource } from '../ports.ts'
+import { availabilities, issuanceStates, roles } from '../wire/codebook.ts'
+import { idField } from '../wire/fields.ts'
+import { call, type ManagerLink } from './manager-link.ts'
+
+/** A key that has not been certified yet, and the request for it. */
+export interface PendingKey {
+  /** PKCS#8, DER. */
+  readonly privateKey: Uint8Array
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array
+  /** PEM. */
+  readonly csr: Uint8Array
+}
+
+/** A fresh P-256 key with its request. Keep both together: another request for the same key has another signature. */
+export async function createPendingKey(): Promise<PendingKey> {
+  const signer = createNodeKey()
+  const csr = await createCsr(signer)
+  return { privateKey: exportPrivateKey(signer), publicKey: signer.publicKey, csr: new TextEncoder().encode(csr.pem) }
+}
+
+/** What one round of certification needs. */
+export interface CertifyOptions {
+  readonly key: PendingKey
+  /** `''` for a renewal, which the connection's certificate speaks for. */
+  readonly token: string
+  readonly requestedRole: NodeRole | null
+  readonly availability: Availability
+  readonly trustBundle: Uint8Array
+  /** What the certificate must say; `null` parts are learnt from it. */
+  readonly expected: {
+    readonly nodeId: string | null
+    readonly clusterId: string | null
+    readonly role: NodeRole | null
+  }
+  readonly clock: Clock
+  readonly random: RandomSource
+  readonly signal: AbortSignal
+}
+
+function issuingManager(
+  link: ManagerLink,
+  { key, token, requestedRole, availability }: CertifyOptions,
+): IssuingManager {
+  return {
+    issue: async ({ signal }) => {
+      const request = {
+        csr: key.csr,
+        token,
+        role: roles.encode(requestedRole ?? 'worker'),
+        availability: availabilities.encode(availability),
+      }
+      const answer = await call(signal, async (options) => await link.nodeCa.issueNodeCertificate(request, options))
+      return idField(answer.nodeId, 'manager', 'node id')
+    },
+    status: async (nodeId, { signal }) => {
+      const answer = await call(signal, async (options) => await link.nodeCa.nodeCertificateStatus({ nodeId }, options))
+      const state = answer.status?.state ?? 0
+      return {
+        state: state === 0 ? null : issuanceStates.decode(state, 'manager'),
+        csr: answer.certificate?.csr ?? new Uint8Array(),
+        certificate: answer.certificate?.certificate ?? new Uint8Array(),
+      }
+    },
+  }
+}
+
+/** Gets a key certified over an open connection, and judges what comes back. */
+export async function certify(link: ManagerLink, options: CertifyOptions): Promise<NodeCredentials> {
+  const { key, trustBundle, expected, clock, random, signal } = options
+  const { nodeId, certificate } = await obtainCertificate(issuingManager(link, options), {
+    csr: key.csr,
+    clock,
+    random,
+    signal,
+  })
+  const accepted = await acceptCertificate(certificate, {
+    publicKey: key.publicKey,
+    nodeId: expected.nodeId ?? nodeId,
+    bundle: parseTrustBundle(trustBundle),
+    clusterId: expected.clusterId,
+    role: expected.role,
+    now: clock.now(),
+    verifier: systemVerifier,
+  })
+  return { ...accepted, privateKey: key.privateKey, trustBundle }
+}

@@ -1,0 +1,108 @@
+import type { SecureClientSessionOptions } from 'node:http2'
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
+import { type Client, createClient, type Transport } from '@connectrpc/connect'
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { anonymousContextOptions, clientContextOptions } from '@leastwise/identity/node'
+import { formatManagerAddress, parseManagerAddress } from '../agent/address.ts'
+import type { NodeCredentials } from '../agent/events.ts'
+import { SwarmError } from '../errors.ts'
+import { Dispatcher } from '../gen/docker/swarmkit/v1/dispatcher_pb.ts'
+import { CA, NodeCA } from '../gen/docker/swarmkit/v1/identity_pb.ts'
+import { answerError } from '../wire/answer.ts'
+import { MAX_ANSWER_BYTES, MAX_BOOTSTRAP_ANSWER_BYTES } from '../wire/limits.ts'
+
+/** Deadline of a short call, in milliseconds; Docker's nodes wait as long. */
+export const CALL_TIMEOUT_MS = 5000
+
+/**
+ * What a connection to a manager rests on: nothing yet (only to fetch the bundle whose digest is then checked), the trust
+ * bundle, or the node's own identity.
+ */
+export type LinkTrust =
+  | { readonly kind: 'bundle'; readonly trustBundle: Uint8Array }
+  | { readonly kind: 'identity'; readonly credentials: NodeCredentials }
+  | { readonly kind: 'unverified' }
+
+/** One connection to one manager, opened at the first call. */
+export interface ManagerLink extends Disposable {
+  readonly ca: Client<typeof CA>
+  readonly nodeCa: Client<typeof NodeCA>
+  readonly dispatcher: Client<typeof Dispatcher>
+}
+
+/** A chain that verifies may still be that of a node which is no manager, or of another cluster under the same root. */
+function checkManager(clusterId: string) {
+  return (servername: string, certificate: PeerCertificate): Error | undefined => {
+    const mismatch = checkServerIdentity(servername, certificate)
+    if (mismatch !== undefined) return mismatch
+    const subject = certificate.subject as PeerCertificate['subject'] | undefined
+    if (subject?.O === clusterId && subject.OU === 'swarm-manager') return undefined
+    return Object.assign(new Error('peer is not a manager of this cluster'), { code: 'PEER_WRONG_CLUSTER' })
+  }
+}
+
+function sessionOptions(trust: LinkTrust): SecureClientSessionOptions {
+  switch (trust.kind) {
+    case 'unverified':
+      return { minVersion: 'TLSv1.2', ALPNProtocols: ['h2'], rejectUnauthorized: false }
+    case 'bundle':
+      return anonymousContextOptions(new TextDecoder().decode(trust.trustBundle))
+    case 'identity': {
+      const { trustBundle, privateKey, certificateChain, clusterId } = trust.credentials
+      const identity = { privateKey, certificateChain, trustBundle: new TextDecoder().decode(trustBundle) }
+      return { ...clientContextOptions(identity), checkServerIdentity: checkManager(clusterId) }
+    }
+  }
+}
+
+/**
+ * Prepares a connection; nothing is sent before the first call.
+ *
+ * @throws {@link SwarmError} `ADDRESS_MALFORMED`
+ */
+export function openManagerLink(address: string, trust: LinkTrust): ManagerLink {
+  const baseUrl = `https://${formatManagerAddress(parseManagerAddress(address))}`
+  const sessionManager = new Http2SessionManager(baseUrl, {}, sessionOptions(trust))
+  const transport: Transport = createGrpcTransport({
+    baseUrl,
+    sessionManager,
+    acceptCompression: [],
+    readMaxBytes: trust.kind === 'unverified' ? MAX_BOOTSTRAP_ANSWER_BYTES : MAX_ANSWER_BYTES,
+  })
+  return {
+    ca: createClient(CA, transport),
+    nodeCa: createClient(NodeCA, transport),
+    dispatcher: createClient(Dispatcher, transport),
+    [Symbol.dispose]: () => {
+      sessionManager.abort(new SwarmError('MANAGER_UNREACHABLE', 'this node closed the connection'))
+    },
+  }
+}
+
+/** Runs one call; a failure becomes a coded error, and an abort the caller's own reason. */
+export async function call<T>(
+  signal: AbortSignal,
+  run: (options: { signal: AbortSignal; timeoutMs: number }) => Promise<T>,
+): Promise<T> {
+  signal.throwIfAborted()
+  try {
+    return await run({ signal, timeoutMs: CALL_TIMEOUT_MS })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw answerError(error)
+  }
+}
+
+/** Passes a stream on, with the same care for its errors. */
+export async function* streamOf<T>(
+  signal: AbortSignal,
+  open: (options: { signal: AbortSignal }) => AsyncIterable<T>,
+): AsyncGenerator<T, void, void> {
+  signal.throwIfAborted()
+  try {
+    yield* open({ signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw answerError(error)
+  }
+}

@@ -1,0 +1,281 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import type { AssignmentSet, Task } from '@leastwise/swarm'
+import { describe, expect, it } from 'vitest'
+import { probeAgent } from '../support/swarm-probe.ts'
+import { startManager } from '../support/swarm-server.ts'
+import { testCluster } from '../support/test-authority.ts'
+
+const TASK: Task = {
+  id: 'task1',
+  nodeId: 'node1',
+  serviceId: '',
+  serviceName: 'web',
+  slot: 1,
+  state: 'assigned',
+  desiredState: 'running',
+  networks: [],
+  container: {
+    image: '',
+    labels: {},
+    command: ['sleep', '1'],
+    args: [],
+    hostname: '',
+    env: ['A=b'],
+    dir: '/',
+    user: '',
+    stopGraceMs: 1500,
+    secrets: [{ secretId: 'secret1', secretName: 'db', target: 'db', uid: '0', gid: '0', mode: 0o400 }],
+  },
+}
+const SECRET = { id: 'secret1', name: 'db', labels: {}, value: new TextEncoder().encode('value') }
+
+const COMPLETE: AssignmentSet = {
+  kind: 'complete',
+  appliesTo: '',
+  resultsIn: '1',
+  changes: [
+    { action: 'update', item: { kind: 'secret', secret: SECRET } },
+    { action: 'update', item: { kind: 'task', task: TASK } },
+  ],
+}
+const REMOVAL: AssignmentSet = {
+  kind: 'incremental',
+  appliesTo: '1',
+  resultsIn: '2',
+  changes: [
+    { action: 'remove', item: { kind: 'task', id: 'task1' } },
+    { action: 'remove', item: { kind: 'secret', id: 'secret1' } },
+  ],
+}
+
+const until = async (holds: () => boolean): Promise<void> => {
+  while (!holds()) await turn()
+}
+
+describe('an agent', () => {
+  it('registers, describes itself and keeps its session alive', async () => {
+    const { address, member, manager, sessions, cluster } = await startManager({ periodMs: 60 })
+    const credentials = await member()
+    const agent = probeAgent({ credentials, managers: [address] })
+    const { sessionId } = await agent.next('session')
+    expect(manager.descriptions.get(credentials.nodeId)).toMatchObject({ hostname: 'test-node', labels: { zone: 'a' } })
+    const { tls } = manager.descriptions.get(credentials.nodeId)!
+    expect(tls).toEqual({
+      trustRoot: credentials.trustBundle,
+      issuerSubject: cluster.root.subject.der,
+      issuerPublicKey: cluster.root.publicKey,
+    })
+    const first = sessions.list()[0]!.lastHeartbeatAt
+    await until(() => (sessions.list()[0]?.lastHeartbeatAt ?? 0) > first + 200)
+    expect(sessions.list()).toMatchObject([{ nodeId: credentials.nodeId, sessionId }])
+    expect(agent.events.some(({ type }) => type === 'disconnected')).toBe(false)
+  })
+
+  it('applies assignments in order, secrets before tasks, exactly as the host gave them', async () => {
+    const { address, member, manager } = await startManager()
+    manager.work.set([COMPLETE])
+    const agent = probeAgent({ credentials: await member(), managers: [address] })
+    await agent.next('assignments')
+    manager.work.set([COMPLETE, REMOVAL])
+    await until(() => agent.applied.length === 2)
+    expect(agent.applied).toEqual([COMPLETE, REMOVAL])
+  })
+
+  it('opens a fresh stream after a gap and after a worker that failed', async () => {
+    const { address, member, manager } = await startManager()
+    manager.work.set([COMPLETE, { ...REMOVAL, appliesTo: '7' }])
+    const agent = probeAgent({
+      credentials: await member(),
+      managers: [address],
+      apply: async (_set, count) => {
+        if (count === 1) throw Object.assign(new Error('disk full'), { code: 'MOUNT_FULL' })
+      },
+    })
+    expect(await agent.next('assignments-failed')).toMatchObject({ code: 'MOUNT_FULL' })
+    await until(() =>
+      agent.events.some((event) => event.type === 'assignments-failed' && event.code === 'ASSIGNMENT_GAP'),
+    )
+    manager.work.set([COMPLETE, REMOVAL])
+    await until(() => agent.applied.at(-1)?.resultsIn === '2')
+    expect(agent.events.some(({ type }) => type === 'disconnected')).toBe(false)
+  })
+
+  it('reports task statuses', async () => {
+    const { address, member, manager } = await startManager()
+    const credentials = await member()
+    const agent = probeAgent({ credentials, managers: [address] })
+    await agent.next('session')
+    const done = {
+      taskId: 'task1',
+      state: 'failed',
+      at: 1_700_000_000_123,
+      message: 'exited',
+      error: 'exit 3',
+      exitCode: 3,
+      pid: 7,
+    } as const
+    agent.report([done])
+    await until(() => manager.statuses.length === 1)
+    expect(manager.statuses).toEqual([{ ...done, nodeId: credentials.nodeId }])
+  })
+
+  it('keeps the list of managers', async () => {
+    const { address, member, manager } = await startManager()
+    const agent = probeAgent({ credentials: await member(), managers: [address] })
+    await agent.next('session')
+    manager.managers.set([
+      { nodeId: 'a', address, weight: 1 },
+      { nodeId: 'b', address: '127.0.0.1:1', weight: 1 },
+    ])
+    await agent.next('managers')
+    expect(agent.savedManagers).toEqual([[address, '127.0.0.1:1']])
+  })
+
+  it('registers again after its connection was cut', async () => {
+    const { address, member, server, manager } = await startManager()
+    const credentials = await member()
+    const agent = probeAgent({ credentials, managers: [address] })
+    await agent.next('session')
+    manager.evicted.add(credentials.nodeId)
+    server.recheck()
+    manager.evicted.delete(credentials.nodeId)
+    expect(await agent.next('disconnected')).toMatchObject({ address })
+    await agent.next('session', agent.events.length)
+    expect(manager.presences.map(({ presence }) => presence)).toEqual(['ready', 'disconnected', 'ready'])
+  })
+
+  it('rejects with the reason of its signal and says good-bye', async () => {
+    const { address, member, manager } = await startManager()
+    const agent = probeAgent({ credentials: await member(), managers: [address] })
+    await agent.next('session')
+    agent.stop()
+    await expect(agent.over).rejects.toThrow('stopped')
+    await until(() => manager.presences.at(-1)?.presence === 'disconnected')
+  })
+})
+
+describe('renewal', () => {
+  it('on request gets a new key and certificate while the streams stay open', async () => {
+    const { address, member, manager, server } = await startManager()
+    const credentials = await member()
+    manager.work.set([COMPLETE])
+    const agent = probeAgent({ credentials, managers: [address] })
+    const { sessionId } = await agent.next('session')
+    await agent.next('assignments')
+    manager.rotate(credentials.nodeId)
+    const { credentials: renewed, reason } = await agent.next('renewed')
+    expect(reason).toBe('asked')
+    expect(renewed.nodeId).toBe(credentials.nodeId)
+    expect(Buffer.from(renewed.privateKey).equals(Buffer.from(credentials.privateKey))).toBe(false)
+    expect(agent.saved).toEqual([renewed])
+    const [serial] = manager.nodes.get(credentials.nodeId)!.issuedSerials
+    await until(() => server.sessions().some(({ peer }) => peer?.serial === serial))
+    manager.work.set([COMPLETE, REMOVAL])
+    await until(() => agent.applied.length === 2)
+    expect(agent.events.filter(({ type }) => type === 'session')).toMatchObject([{ sessionId }])
+    expect(agent.events.some(({ type }) => type === 'disconnected')).toBe(false)
+  })
+
+  it('happens by itself when it is due', async () => {
+    const { address, member, manager } = await startManager()
+    const now = Date.now()
+    const credentials = await member({ now: now - 2000, lifetimeMs: 1_000_000, backdateMs: 3_600_000 })
+    const agent = probeAgent({ credentials, managers: [address] })
+    expect(await agent.next('renewed')).toMatchObject({ reason: 'due' })
+    expect(manager.calls.renew).toBe(1)
+    const scheduled = await agent.next(
+      'renewal-scheduled',
+      agent.events.findIndex(({ type }) => type === 'renewed'),
+    )
+    expect(scheduled.at).toBeGreaterThan(now + 3_600_000)
+  })
+
+  it('uses new credentials only once they are saved', async () => {
+    const { address, member, manager, server } = await startManager()
+    const credentials = await member()
+    const agent = probeAgent({
+      credentials,
+      managers: [address],
+      saveCredentials: async () => {
+        throw Object.assign(new Error('no space'), { code: 'KEY_FILE_WRITE_FAILED' })
+      },
+    })
+    await agent.next('session')
+    manager.rotate(credentials.nodeId)
+    expect(await agent.next('renewal-failed')).toMatchObject({ code: 'KEY_FILE_WRITE_FAILED' })
+    const [serial] = manager.nodes.get(credentials.nodeId)!.issuedSerials
+    expect(server.sessions().some(({ peer }) => peer?.serial === serial)).toBe(false)
+  })
+})
+
+describe('trust', () => {
+  it('takes a pushed bundle that still vouches for the node', async () => {
+    const { address, member, manager } = await startManager()
+    const credentials = await member()
+    const agent = probeAgent({ credentials, managers: [address] })
+    await agent.next('session')
+    const second = await testCluster({ commonName: 'swarm-ca-2' })
+    const both = Buffer.concat([credentials.trustBundle, Buffer.from(second.root.pem)])
+    manager.bundle.set(both)
+    const { credentials: next } = await agent.next('trust-bundle')
+    expect(Buffer.from(next.trustBundle).equals(both)).toBe(true)
+    expect(agent.saved).toEqual([next])
+    expect(next.certificateChain).toBe(credentials.certificateChain)
+  })
+
+  it.each(['foreign', 'garbage'])('refuses a pushed bundle that is %s', async (kind) => {
+    const { address, member, manager } = await startManager()
+    const agent = probeAgent({ credentials: await member(), managers: [address] })
+    await agent.next('session')
+    const foreign = await testCluster()
+    manager.bundle.set(new TextEncoder().encode(kind === 'foreign' ? foreign.root.pem : 'no bundle'))
+    expect(await agent.next('trust-bundle-refused')).toMatchObject({ code: 'TRUST_BUNDLE_UNRELATED' })
+    expect(agent.saved).toEqual([])
+  })
+
+  it('talks to no manager of another cluster, even under the same root', async () => {
+    const { address, member, cluster } = await startManager()
+    const credentials = await member()
+    const agent = probeAgent({
+      credentials: { ...credentials, clusterId: `${cluster.clusterId.slice(0, -1)}z` },
+      managers: [address],
+    })
+    expect(await agent.next('disconnected')).toMatchObject({ code: 'MANAGER_UNTRUSTED' })
+  })
+})
+
+describe('eviction', () => {
+  it('cuts the streams within a second and ends the agent with one event', async () => {
+    const { address, member, manager, server } = await startManager()
+    const credentials = await member()
+    const agent = probeAgent({ credentials, managers: [address] })
+    await agent.next('session')
+    const before = performance.now()
+    manager.evicted.add(credentials.nodeId)
+    server.recheck()
+    await agent.next('evicted')
+    expect(performance.now() - before).toBeLessThan(1000)
+    await agent.over
+    expect(agent.events.at(-1)).toEqual({ type: 'evicted' })
+  })
+
+  it('is noticed at a renewal, too', async () => {
+    const { address, member, manager } = await startManager()
+    const credentials = await member({ now: Date.now() - 2000, lifetimeMs: 1_000_000, backdateMs: 3_600_000 })
+    manager.evicted.add(credentials.nodeId)
+    const agent = probeAgent({ credentials, managers: ['127.0.0.1:1'] })
+    await agent.next('disconnected')
+    expect(agent.events.some(({ type }) => type === 'evicted')).toBe(false)
+    const direct = probeAgent({ credentials, managers: [address] })
+    await direct.over
+    expect(direct.events.at(-1)).toEqual({ type: 'evicted' })
+  })
+})
+
+it('a task that is sent before its secret is applied after it', async () => {
+  const { address, member, manager } = await startManager()
+  manager.work.set([{ ...COMPLETE, changes: [...COMPLETE.changes].reverse() }])
+  const agent = probeAgent({ credentials: await member(), managers: [address] })
+  await agent.next('assignments')
+  expect(agent.applied[0]?.changes.map(({ item }) => item.kind)).toEqual(['secret', 'task'])
+})
