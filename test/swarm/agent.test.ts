@@ -54,7 +54,7 @@ const until = async (holds: () => boolean): Promise<void> => {
 
 describe('an agent', () => {
   it('registers, describes itself and keeps its session alive', async () => {
-    const { address, member, manager, sessions, cluster } = await startManager({ periodMs: 60 })
+    const { address, member, manager, sessions, cluster } = await startManager({ periodMs: 400 })
     const credentials = await member()
     const agent = probeAgent({ credentials, managers: [address] })
     const { sessionId } = await agent.next('session')
@@ -66,7 +66,7 @@ describe('an agent', () => {
       issuerPublicKey: cluster.root.publicKey,
     })
     const first = sessions.list()[0]!.lastHeartbeatAt
-    await until(() => (sessions.list()[0]?.lastHeartbeatAt ?? 0) > first + 200)
+    await until(() => (sessions.list()[0]?.lastHeartbeatAt ?? 0) > first + 300)
     expect(sessions.list()).toMatchObject([{ nodeId: credentials.nodeId, sessionId }])
     expect(agent.events.some(({ type }) => type === 'disconnected')).toBe(false)
   })
