@@ -64,6 +64,8 @@ export async function refuse(scene: Scene): Promise<void> {
     kind: 'identity',
     credentials: { ...credentials, ...other.identity, trustBundle: new TextEncoder().encode(trustBundle) },
   })
-  const stranger = await refusalOf(async () => await asStranger.ca.getUnlockKey({}, { timeoutMs: 5_000 }))
-  stage.refused('a peer with a certificate of another cluster', stranger, ['CALLER_REJECTED', '13'])
+  await refusalOf(async () => await asStranger.ca.getUnlockKey({}, { timeoutMs: 5_000 }))
+  // His connection just ends; the reason is the manager's to know.
+  const stranger = String((await scene.manager?.wait('connection-refused'))?.['code'] ?? 'nothing was refused')
+  stage.refused('a peer with a certificate of another cluster', stranger, ['PEER_UNTRUSTED'])
 }

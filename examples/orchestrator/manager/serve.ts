@@ -155,6 +155,9 @@ export async function serveCluster(
     routes: createSwarmRoutes(manager, { clock: systemClock, sessions, authorize }),
     identify,
     authorize,
+    onRefused: ({ address: from, error }) => {
+      announce({ event: 'connection-refused', from, code: codeOf(error) ?? 'INTERNAL' })
+    },
   })
   const server = createSecureServer({ ...tls.serverOptions(), ...swarm.serverOptions })
   tls.serve(server)

@@ -25,6 +25,15 @@ export interface SwarmServerOptions {
   /** The same authorizer as the routes use; {@link SwarmServer.recheck} asks it about every open connection. */
   readonly authorize: Authorizer
   readonly limits?: Partial<ServerLimits>
+  /** Told of each connection that `identify` refused, and why: the peer itself only sees its connection end. Must not throw. */
+  readonly onRefused?: (refusal: RefusedConnection) => void
+}
+
+/** A connection that was cut because of the certificate it came with. */
+export interface RefusedConnection {
+  readonly address: string
+  /** What `identify` threw. */
+  readonly error: unknown
 }
 
 /** One open connection. */
@@ -112,8 +121,9 @@ export function createSwarmServer(options: SwarmServerOptions): SwarmServer {
     let peer: PeerIdentity | null
     try {
       peer = identify(socket)
-    } catch {
+    } catch (error) {
       session.destroy()
+      options.onRefused?.({ address: socket.remoteAddress ?? '', error })
       return
     }
     served.set(session, { peer, address: socket.remoteAddress ?? '' })
