@@ -196,6 +196,8 @@ describe('parseCertificate', () => {
     await refuses({ subject: name(attribute(0x16, 0xc3, 0xa9)) })
     await refuses({ subject: encodeSequence(encodeElement(0x31, attribute(0x0c, 0x41), attribute(0x0c, 0x42))) })
     await refuses({ subject: encodeSequence(encodeElement(0x31)) })
+    const longer = encodeSequence(encodeOid(CN), encodeText(0x0c, 'a'), encodeText(0x0c, 'b'))
+    await refuses({ subject: encodeSequence(encodeElement(0x31, longer)) })
     expect((await parsed({ subject: name(attribute(0x0c, 0xef, 0xbb, 0xbf)) })).subject.attributes[0]?.value).toBe(
       '\ufeff',
     )
@@ -210,6 +212,61 @@ describe('parseCertificate', () => {
       'CERTIFICATE_MALFORMED',
     )
     expect(() => parseCertificate(Uint8Array.of(...good.der, 0))).toThrowCode('CERTIFICATE_MALFORMED')
+  })
+
+  it('takes RSA keys of 2048 to 8192 bits, odd, with a small odd exponent, and with nothing after them', async () => {
+    const numbers = (
+      modulus: Uint8Array,
+      exponent: readonly number[],
+      ...more: readonly Uint8Array[]
+    ): Uint8Array<ArrayBuffer> =>
+      encodeSequence(encodeUnsigned(modulus), encodeUnsigned(Uint8Array.from(exponent)), ...more)
+    const key = (bits: Uint8Array, ...more: readonly Uint8Array[]): Uint8Array<ArrayBuffer> =>
+      encodeSequence(
+        encodeSequence(encodeOid('1.2.840.113549.1.1.1'), encodeElement(5)),
+        encodeBitString(bits),
+        ...more,
+      )
+    const modulus = (bytes: number, first = 0x80, last = 1): Uint8Array => {
+      const number = new Uint8Array(bytes)
+      number[0] = first
+      number[bytes - 1] = last
+      return number
+    }
+    const e = [1, 0, 1]
+    const good = [
+      numbers(modulus(256), e),
+      numbers(modulus(257, 1), e),
+      numbers(modulus(1024, 0xff), e),
+      numbers(modulus(256), [3]),
+    ]
+    for (const bits of good) expect((await parsed({ publicKey: key(bits) })).keyType).toBe('rsa')
+    const unsupported = [
+      numbers(modulus(256, 0x7f), e),
+      numbers(modulus(255), e),
+      numbers(modulus(1025, 1), e),
+      numbers(modulus(256, 0x80, 2), e),
+      numbers(modulus(256), [2]),
+      numbers(modulus(256), [1]),
+      numbers(modulus(256), [1, 0, 0, 0, 1]),
+    ]
+    for (const bits of unsupported) await refuses({ publicKey: key(bits) }, 'CERTIFICATE_UNSUPPORTED')
+    await refuses({ publicKey: key(numbers(modulus(256), e, encodeUnsigned(Uint8Array.of(1)))) })
+    await refuses({ publicKey: key(numbers(modulus(256), e, encodeSequence())) })
+    await refuses({ publicKey: key(Uint8Array.of(...numbers(modulus(256), e), 0)) })
+    await refuses({
+      publicKey: key(encodeSequence(encodeElement(2, modulus(256)), encodeUnsigned(Uint8Array.from(e)))),
+    })
+    await refuses({ publicKey: key(numbers(modulus(256), e), encodeElement(5)) })
+  })
+
+  it('takes elliptic keys as uncompressed points of the full length alone', async () => {
+    const { publicKey } = signer
+    const changed = (at: number, value: number): Uint8Array =>
+      Uint8Array.from(publicKey, (byte, index) => (index === at ? value : byte))
+    await refuses({ publicKey: changed(26, 2) }, 'CERTIFICATE_UNSUPPORTED')
+    await refuses({ publicKey: changed(25, 1) })
+    await refuses({ publicKey: encodeSequence(publicKey.subarray(2), encodeElement(5)) })
   })
 
   it('refuses what is too large before reading it', () => {

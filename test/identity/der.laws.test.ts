@@ -50,6 +50,25 @@ describe('elements', () => {
     refuses(() => readContent(reader(), 4))
   })
 
+  it('with a length in more bytes than it needs are refused, though all of the content is there', () => {
+    const padded = (content: number, ...header: readonly number[]): number[] => [
+      4,
+      ...header,
+      ...new Array<number>(content).fill(9),
+    ]
+    for (const bytes of [
+      padded(1, 0x81, 1),
+      padded(127, 0x81, 127),
+      padded(128, 0x82, 0, 128),
+      padded(255, 0x83, 0, 0, 255),
+      padded(256, 0x83, 0, 1, 0),
+    ]) {
+      refuses(() => readContent(reader(...bytes), 4))
+    }
+    expect(readContent(reader(...padded(128, 0x81, 128)), 4)).toHaveLength(128)
+    expect(readContent(reader(...padded(256, 0x82, 1, 0)), 4)).toHaveLength(256)
+  })
+
   it('may not reach past the one around them', () => {
     const inner = enter(reader(0x30, 2, 4, 1, 9, 9), 0x30)
     refuses(() => readContent(inner, 4))
@@ -130,6 +149,28 @@ describe('base64', () => {
         expect(decodeBase64(text)).toEqual(data)
       }),
     )
+  })
+
+  it('has no bits left over, no padding elsewhere, and no other alphabet', () => {
+    const read = (text: string): Uint8Array | null => decodeBase64(new TextEncoder().encode(text))
+    for (const bad of [
+      'AB==',
+      'AAB=',
+      'A===',
+      '====',
+      'AA=A',
+      '=AAA',
+      'AA',
+      'A-==',
+      'AA_=',
+      'AAA ',
+      'AAAA=',
+      'AQ==AQ==',
+    ])
+      expect(read(bad), bad).toBeNull()
+    expect(read('AQ==')).toEqual(Uint8Array.of(1))
+    expect(read('AAE=')).toEqual(Uint8Array.of(0, 1))
+    expect(read('')).toEqual(new Uint8Array(0))
   })
 
   it('has one text for each content', () => {

@@ -177,6 +177,8 @@ describe('verifyPeer', () => {
       forgeName([O, c], [OU, 'swarm-worker'], [CN, n], [CN, n]),
       forgeName([O, c], [O, c], [OU, 'swarm-worker'], [CN, n]),
       forgeName([O, c], [OU, 'swarm-worker'], [CN, n], ['2.5.4.6', 'CH']),
+      forgeName([CN, c], [OU, 'swarm-worker'], [O, n]),
+      forgeName([O, c], [OU, 'swarm-worker'], ['2.5.4.5', n]),
       nodeName(c, 'swarm-operator'),
       nodeName(c, 'Swarm-Worker'),
       nodeName(c, 'swarm-worker '),
@@ -306,6 +308,38 @@ describe('intermediates', () => {
   it('prove nothing with a signature of another key', async () => {
     const one = await makeCa('one', 1, null, { signer: createNodeKey() })
     expect(await outcome([await leafOf(one), one.certificate])).toBe('PEER_UNTRUSTED')
+  })
+
+  it('must be named by what they signed, by name and by key identifier', async () => {
+    const one = await makeCa('one', 1, null)
+    const id = authorityKeyId(one.certificate.subjectKeyId ?? keyId(0))
+    const otherName = await leaf({ issuer: forgeName([CN, 'other']), signer: one.signer, extensions: [...LEAF, id] })
+    expect(await outcome([otherName, one.certificate])).toBe('PEER_UNTRUSTED')
+    const otherId = await leaf({ extensions: [...LEAF, authorityKeyId(keyId(9))] })
+    expect(await outcome([otherId])).toBe('PEER_UNTRUSTED')
+  })
+
+  it('must have a key of the kind that the signature is of, whatever the verifier says', async () => {
+    const certificate = await leaf({ algorithm: 'ed25519' })
+    expect(await outcome([certificate], { verifier: { verify: () => true } })).toBe('PEER_UNTRUSTED')
+  })
+
+  it('do not count against a path length when they bear the name of their issuer', async () => {
+    const name = cluster.root.subject.der
+    const rootKey = createNodeKey()
+    const limited = parseCertificate(
+      await forge({
+        ...twinOf(cluster.root),
+        issuer: name,
+        publicKey: rootKey.publicKey,
+        signer: rootKey,
+        extensions: [keyUsage(0x06), basicConstraints(true, 0), subjectKeyId(keyId(7))],
+      }),
+    )
+    const twin = await makeCa('unused', 8, { signer: rootKey, certificate: limited }, { subject: name })
+    expect(await outcome([await leafOf(twin), twin.certificate], { roots: [limited] })).toBe('ok')
+    const named = await makeCa('below', 8, { signer: rootKey, certificate: limited })
+    expect(await outcome([await leafOf(named), named.certificate], { roots: [limited] })).toBe('PEER_ISSUER_UNFIT')
   })
 
   it('are followed by name and signature when key identifiers are absent', async () => {

@@ -68,8 +68,8 @@ const SHAPE: readonly string[] = [ORGANIZATION, ORGANIZATIONAL_UNIT, COMMON_NAME
  */
 export function parseNodeSubject(name: DistinguishedName): NodeSubject {
   const [organization, unit, common] = name.attributes
-  const shaped =
-    name.attributes.length === SHAPE.length && name.attributes.every(({ type }, index) => type === SHAPE[index])
+  // A fourth attribute has no place in the shape, so it differs.
+  const shaped = name.attributes.every(({ type }, index) => type === SHAPE[index])
   if (!shaped || organization === undefined || unit === undefined || common === undefined) {
     throw new IdentityError(
       'PEER_SUBJECT_INVALID',
