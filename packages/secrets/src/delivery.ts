@@ -4,20 +4,7 @@ import { checkId, checkValueSize } from './limits.ts'
 import type { SecretMount, SecretReader } from './ports.ts'
 import { checkOwnership, checkTarget, MAX_REFERENCES } from './reference.ts'
 import type { Secret } from './secret.ts'
-
-/** Owner and permission bits. `null` leaves what the mount's own process has. */
-export interface FileOwner {
-  readonly uid: number | null
-  readonly gid: number | null
-  readonly mode: number
-}
-
-/** A file to be placed. */
-export interface SecretFile extends FileOwner {
-  /** One path component. */
-  readonly name: string
-  readonly value: Secret
-}
+import type { FileOwner, SecretFile } from './secret-file.ts'
 
 /** A file of a plan: where its value comes from, and whose it will be. */
 export interface PlannedFile extends FileOwner {

@@ -22,7 +22,7 @@ export {
   secretByName,
 } from './catalogue-queries.ts'
 export type { GrantedTask, SecretCatalogueState } from './catalogue-state.ts'
-export type { Consumer, DeliveryPlan, FileOwner, PlannedFile, SecretFile } from './delivery.ts'
+export type { Consumer, DeliveryPlan, PlannedFile } from './delivery.ts'
 export { checkFiles, deliver, planDelivery, withdraw, withdrawExcept } from './delivery.ts'
 export type { SecretsErrorCode, SecretsErrorFacts } from './errors.ts'
 export { SECRETS_ERROR_CODES, SecretsError } from './errors.ts'
@@ -54,5 +54,6 @@ export {
   parseReference,
 } from './reference.ts'
 export { Secret } from './secret.ts'
+export type { FileOwner, SecretFile } from './secret-file.ts'
 export type { SecretName } from './secret-name.ts'
 export { parseSecretName } from './secret-name.ts'

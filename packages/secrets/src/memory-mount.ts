@@ -1,7 +1,8 @@
-import { checkFiles, type FileOwner } from './delivery.ts'
+import { checkFiles } from './delivery.ts'
 import { SecretsError } from './errors.ts'
 import type { SecretMount } from './ports.ts'
 import type { Secret } from './secret.ts'
+import type { FileOwner } from './secret-file.ts'
 
 /** A file as a {@link MemoryMount} keeps it. */
 export interface MemoryFile extends FileOwner {

@@ -1,5 +1,5 @@
-import type { FileOwner, SecretFile } from './delivery.ts'
 import type { Secret } from './secret.ts'
+import type { FileOwner, SecretFile } from './secret-file.ts'
 
 /** Time as the host sees it. Instants are epoch milliseconds. */
 export interface Clock {

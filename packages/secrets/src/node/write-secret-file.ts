@@ -1,6 +1,6 @@
 import { closeSync, constants, fchmodSync, fchownSync, openSync, writeSync } from 'node:fs'
-import type { FileOwner, SecretFile } from '../delivery.ts'
 import { SecretsError } from '../errors.ts'
+import type { FileOwner, SecretFile } from '../secret-file.ts'
 import { systemCode } from './system-error.ts'
 
 /** Leaves an id as it is, to chown(2). */
