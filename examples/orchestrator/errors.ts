@@ -16,7 +16,6 @@ export type OrchestratorErrorCode =
   | 'LOCKED'
   | 'MANAGER_NOT_RUNNING'
   | 'NODE_IS_THIS_MANAGER'
-  | 'NOT_A_MANAGER'
   | 'NOT_FOUND'
   | 'NOT_LOCKED'
   | 'SOCKET_PATH_TOO_LONG'
@@ -46,6 +45,8 @@ export function publicFace(error: unknown): { readonly code: string; readonly me
   if (
     error instanceof Error &&
     code !== null &&
+    // Node's own complaints about arguments repeat them.
+    !code.startsWith('ERR_') &&
     /^[A-Z][A-Z0-9]*_?[A-Z0-9_]*$/.test(code) &&
     error.name.endsWith('Error')
   ) {

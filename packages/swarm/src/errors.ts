@@ -21,6 +21,7 @@ export const SWARM_ERROR_CODES = [
   'SESSION_UNKNOWN',
   'TRUST_BUNDLE_UNRELATED',
   'UNLOCK_KEY_NOT_KEPT',
+  'WORKER_FAILED',
 ] as const
 
 /**
