@@ -5,6 +5,7 @@ import type { Position } from './entry.ts'
 import { RaftLogError } from './errors.ts'
 import { isLogId } from './file-header.ts'
 import { snapshotName } from './file-names.ts'
+import { flatten } from './flatten.ts'
 import type { LogContext } from './log-context.ts'
 import { createLogKeys, openLogKeys } from './log-keys.ts'
 import type { CipherSuite, DataKeyCache, KeyStore, KeyWrapper, LogFiles, RandomSource } from './ports.ts'
@@ -212,11 +213,8 @@ function openParts({ log, segments, snapshot: found, repair, turn, unlock }: Ope
       const first = firstIndex()
       const last = segments.last().index
       if (from !== undefined) checkFrom(from, first)
-      return replay(log, segments.list(), {
-        from: from ?? first,
-        to: to !== undefined && to < last ? to : last,
-        signal,
-      })
+      const until = to !== undefined && to < last ? to : last
+      return flatten(replay(log, segments.list(), { from: from ?? first, to: until, signal }))
     },
     saveSnapshot: async (snapshot) => {
       checkWritable()
@@ -258,6 +256,8 @@ function openParts({ log, segments, snapshot: found, repair, turn, unlock }: Ope
     lock: async (wrapper, options) => {
       checkWritable()
       await maintenance.take(async () => {
+        // A key that an unfinished rotation had chosen may have lain on the disk in the clear as well.
+        if (log.keys.state().phase === 'rotating') await rotate(options)
         await rotate(options, wrapper)
       })
     },

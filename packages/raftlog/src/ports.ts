@@ -81,7 +81,7 @@ export interface AppendHandle {
 /** A file that is read at offsets. */
 export interface ReadHandle {
   readonly sizeBytes: number
-  /** Up to `length` bytes from `offset`; fewer only at the end of the file. */
+  /** Up to `length` bytes from `offset`; fewer only at the end of the file. The result holds until the next `read`. */
   readonly read: (offset: number, length: number) => Promise<Uint8Array>
   readonly close: () => Promise<void>
 }

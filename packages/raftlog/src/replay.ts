@@ -13,12 +13,12 @@ export interface ReplayRange {
   readonly signal: AbortSignal | undefined
 }
 
-/** Replays entries from proven segments, one frame in memory at a time. */
+/** Replays entries from proven segments, frame by frame. */
 export async function* replay(
   log: LogContext,
   segments: readonly Segment[],
   { from, to, signal }: ReplayRange,
-): AsyncGenerator<Entry, void, void> {
+): AsyncGenerator<readonly Entry[], void, void> {
   if (from > to) return
   const start = segments.findLastIndex((segment) => segment.header.index <= from)
   let before: SegmentWalk | null = null
@@ -36,10 +36,8 @@ export async function* replay(
         if (step.kind === 'end') break
         if (step.kind === 'broken') throw brokenFrame(walk.place(), step.incomplete)
         if (step.kind === 'passed') continue
-        for (const entry of step.entries) {
-          if (entry.index > to) return
-          if (entry.index >= from) yield entry
-        }
+        const inside = step.entries.filter((entry) => entry.index >= from && entry.index <= to)
+        yield inside.length === step.entries.length ? step.entries : inside
         if (walk.nextIndex() > to) return
       }
     } finally {

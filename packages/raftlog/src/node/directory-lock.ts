@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { link, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RaftLogError } from '../errors.ts'
 import { isAbsent, isPresent } from './system-error.ts'
 
-/** Name of the lock file in a log directory. */
-export const LOCK_NAME = 'LOCK'
+const LOCK_NAME = 'LOCK'
 
 /** pid, the process's start in clock ticks, the machine's boot, and a text of this one lock. */
 interface Holder {
@@ -14,7 +13,8 @@ interface Holder {
 }
 
 const PRIVATE_FILE = 0o600
-const ATTEMPTS = 8
+// Each level needs a process that died within the few calls of a breaker.
+const LEVELS = 4
 
 /** Field 22 of /proc/PID/stat; the name before it may hold anything, but ends with the last parenthesis. */
 async function startOf(pid: number): Promise<string> {
@@ -54,16 +54,35 @@ async function isAlive({ pid, text }: Holder): Promise<boolean> {
   return start === undefined || start === '' || seen === '' || start === seen
 }
 
-/** Moves a dead holder's file away; puts it back if it turns out to be another one by now. */
-async function clearAway(path: string, dead: Holder, aside: string): Promise<void> {
+/** Links `own` under the name `path`: a link appears whole or not at all, so nobody ever reads half a holder. */
+async function claim(own: string, path: string): Promise<boolean> {
   try {
-    await rename(path, aside)
+    await link(own, path)
+    return true
   } catch (error) {
-    if (isAbsent(error)) return
+    if (isPresent(error)) return false
     throw error
   }
-  if ((await readHolder(aside))?.text !== dead.text) await link(aside, path).catch(() => undefined)
-  await unlink(aside)
+}
+
+/**
+ * Takes the name `path`. The file of a dead holder is removed first, and only by whoever holds the name of the breaker
+ * meanwhile: of two that both saw a dead holder, the slower would otherwise remove the file of the quicker. A breaker
+ * that died is removed in the same way, one level up.
+ */
+async function take(own: string, path: string, levels: number): Promise<boolean> {
+  if (await claim(own, path)) return true
+  const holder = await readHolder(path)
+  if (holder === null) return await claim(own, path)
+  if (levels === 0 || (await isAlive(holder))) return false
+  const breaker = `${path}.break`
+  if (!(await take(own, breaker, levels - 1))) return false
+  try {
+    if ((await readHolder(path))?.text === holder.text) await unlink(path)
+  } finally {
+    await unlink(breaker)
+  }
+  return await claim(own, path)
 }
 
 /**
@@ -78,24 +97,14 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
   const mine = await describeMyself()
   const own = `${path}.${randomBytes(8).toString('hex')}`
   await writeFile(own, mine, { mode: PRIVATE_FILE, flag: 'wx' })
+  let taken: boolean
   try {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      try {
-        // A link appears whole or not at all, so nobody ever reads half a holder.
-        await link(own, path)
-        return async () => {
-          if ((await readHolder(path))?.text === mine) await unlink(path)
-        }
-      } catch (error) {
-        if (!isPresent(error)) throw error
-      }
-      const holder = await readHolder(path)
-      if (holder === null) continue
-      if (await isAlive(holder)) break
-      await clearAway(path, holder, `${own}.dead`)
-    }
+    taken = await take(own, path, LEVELS)
   } finally {
     await unlink(own)
   }
-  throw new RaftLogError('LOG_BUSY', 'log is held by another process or handle; close that one first')
+  if (!taken) throw new RaftLogError('LOG_BUSY', 'log is held by another process or handle; close that one first')
+  return async () => {
+    if ((await readHolder(path))?.text === mine) await unlink(path)
+  }
 }

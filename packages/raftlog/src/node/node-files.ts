@@ -46,23 +46,27 @@ const appendHandle = (handle: FileHandle): AppendHandle => ({
   },
 })
 
-const readHandle = (handle: FileHandle, sizeBytes: number): ReadHandle => ({
-  sizeBytes,
-  read: async (offset, length) =>
-    await guarded(async () => {
-      const buffer = Buffer.allocUnsafeSlow(Math.max(length, 0))
-      let filled = 0
-      while (filled < buffer.length) {
-        const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, offset + filled)
-        if (bytesRead === 0) break
-        filled += bytesRead
-      }
-      return new Uint8Array(buffer.buffer, buffer.byteOffset, filled)
-    }),
-  close: async () => {
-    await handle.close()
-  },
-})
+/** One buffer serves all reads: fresh memory for each would cost more than the reading. */
+function readHandle(handle: FileHandle, sizeBytes: number): ReadHandle {
+  let buffer = Buffer.alloc(0)
+  return {
+    sizeBytes,
+    read: async (offset, length) =>
+      await guarded(async () => {
+        if (buffer.length < length) buffer = Buffer.allocUnsafeSlow(length)
+        let filled = 0
+        while (filled < length) {
+          const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled)
+          if (bytesRead === 0) break
+          filled += bytesRead
+        }
+        return new Uint8Array(buffer.buffer, buffer.byteOffset, filled)
+      }),
+    close: async () => {
+      await handle.close()
+    },
+  }
+}
 
 /** A log's files in a directory of the file system: files 0600, the directory 0700. */
 export function nodeFiles(directory: string): LogFiles {

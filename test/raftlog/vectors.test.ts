@@ -1,0 +1,229 @@
+import { createDecipheriv, createHash, createHmac, hkdfSync } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { clearWrapper, createSealedLog, openSealedLog, type RandomSource, unlockKeyWrapper } from '@leastwise/raftlog'
+import { describe, expect, it } from 'vitest'
+import { openBox } from '../../packages/raftlog/src/secretbox.ts'
+import { type CrashDisk, crashDisk } from './crash-disk.ts'
+import { partsOn, readAll, text, utf8 } from './log-support.ts'
+
+const FILE = join(import.meta.dirname, '../vectors/raftlog/directory.json')
+
+interface Vector {
+  readonly clusterId: string
+  readonly logId: string
+  readonly unlockKey: string
+  readonly wrapperId: string
+  readonly dek: string
+  readonly keyId: string
+  readonly clearRing: string
+  readonly lockedRing: string
+  readonly files: Readonly<Record<string, string>>
+  readonly entries: readonly string[]
+  readonly snapshot: { readonly index: string; readonly term: string; readonly text: string }
+  readonly refused: readonly {
+    readonly why: string
+    readonly file: string
+    readonly bytes: string
+    readonly code: string
+  }[]
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+const unhex = (digits: string): Uint8Array => new Uint8Array(Buffer.from(digits, 'hex'))
+
+/** Bytes 01 02 03 …, so that the vectors can be made again by anybody. */
+function countingRandom(): RandomSource {
+  let next = 0
+  return { bytes: (length) => Uint8Array.from({ length }, () => (next += 1) & 0xff) }
+}
+
+const unlockKey = Uint8Array.from({ length: 32 }, (_, at) => 0xe0 + at)
+const identity = { clusterId: 'cluster-of-the-vectors', logId: 'node-1' }
+
+/** The life that the vectors record. */
+async function record(): Promise<{ readonly disk: CrashDisk; readonly clearRing: Uint8Array }> {
+  const disk = crashDisk()
+  const random = countingRandom()
+  const log = await createSealedLog(partsOn(disk, { ...identity, random }))
+  const clearRing = disk.ring()!
+  await log.append([utf8('first'), utf8('')])
+  await log.append([utf8('third')], { term: 2n })
+  await log.saveSnapshot({ index: 2n, term: 1n, data: utf8('state after two') })
+  await log.append([utf8('fourth')])
+  await log.rewrap(unlockKeyWrapper(unlockKey, random))
+  await log.close()
+  return { disk, clearRing }
+}
+
+async function write(): Promise<Vector> {
+  const { disk, clearRing } = await record()
+  const files = Object.fromEntries([...disk.contents].map(([name, { bytes }]) => [name, hex(bytes)]))
+  const dek = clearRing.slice(-32)
+  const [first] = Object.keys(files)
+  const bytes = unhex(files[first!]!)
+  const patched = (at: number, value: number): string =>
+    hex(Uint8Array.from(bytes, (byte, nth) => (nth === at ? value : byte)))
+  return {
+    ...identity,
+    unlockKey: hex(unlockKey),
+    wrapperId: unlockKeyWrapper(unlockKey, countingRandom()).id,
+    dek: hex(dek),
+    keyId: hex(clearRing.slice(7 + 5, 7 + 5 + 16)),
+    clearRing: hex(clearRing),
+    lockedRing: hex(disk.ring()!),
+    files,
+    entries: ['1:1:first', '2:1:', '3:2:third', '4:2:fourth'],
+    snapshot: { index: '2', term: '1', text: 'state after two' },
+    refused: [
+      { why: 'another version', file: first!, bytes: patched(4, 2), code: 'RECORD_UNSUPPORTED_VERSION' },
+      { why: 'no mark', file: first!, bytes: patched(0, 0), code: 'RECORD_MALFORMED' },
+      { why: 'a byte of the header changed', file: first!, bytes: patched(20, 9), code: 'RECORD_MALFORMED' },
+      {
+        why: 'a byte of a frame changed',
+        file: first!,
+        bytes: patched(bytes.length - 40, 9),
+        code: 'RECORD_NOT_AUTHENTIC',
+      },
+      { why: 'last frame cut short', file: first!, bytes: hex(bytes.slice(0, -1)), code: 'RECORD_TRUNCATED' },
+      { why: 'last frame missing', file: first!, bytes: hex(bytes.slice(0, -65)), code: 'RECORD_NOT_AUTHENTIC' },
+    ],
+  }
+}
+
+if (process.env['UPDATE_VECTORS'] === '1') writeFileSync(FILE, `${JSON.stringify(await write(), null, 2)}\n`)
+const vector = JSON.parse(readFileSync(FILE, 'utf8')) as Vector
+
+const diskOf = (ring: string): CrashDisk => {
+  const disk = crashDisk({ ring: unhex(ring) })
+  for (const [name, bytes] of Object.entries(vector.files)) disk.put(name, unhex(bytes))
+  return disk
+}
+
+describe('the recorded directory', () => {
+  it('is what the same life writes today, byte for byte', async () => {
+    expect(await write()).toEqual(vector)
+  })
+
+  it('opens, locked and unlocked', async () => {
+    const lock = unlockKeyWrapper(unhex(vector.unlockKey), countingRandom())
+    expect(lock.id).toBe(vector.wrapperId)
+    for (const [ring, wrapper] of [
+      [vector.clearRing, clearWrapper],
+      [vector.lockedRing, lock],
+    ] as const) {
+      const log = await openSealedLog(partsOn(diskOf(ring), { ...identity, wrapper }))
+      expect(await readAll(log)).toEqual(vector.entries)
+      const snapshot = (await log.loadSnapshot())!
+      expect([String(snapshot.index), String(snapshot.term), text(snapshot.data)]).toEqual(
+        Object.values(vector.snapshot),
+      )
+    }
+  })
+
+  it.each(vector.refused)('is refused with $why', async ({ file, bytes, code }) => {
+    const disk = diskOf(vector.clearRing)
+    disk.put(file, unhex(bytes))
+    await expect(openSealedLog(partsOn(disk, identity))).rejects.toThrowCode(code)
+  })
+})
+
+/** A second reader, written from docs/log-format.md alone, on node:crypto and a DataView. */
+function readFile(
+  bytes: Uint8Array,
+  dek: Uint8Array,
+): { readonly lines: string[]; readonly lastTag: string; readonly previous: string } {
+  const buffer = Buffer.from(bytes)
+  const headerLength = buffer.readUInt16BE(6)
+  const clusterLength = buffer.readUInt8(96)
+  const cluster = buffer.subarray(97, 97 + clusterLength)
+  const log = buffer.subarray(98 + clusterLength, 98 + clusterLength + buffer.readUInt8(97 + clusterLength))
+  const label = Buffer.from('leastwise raftlog file key v1')
+  const context = [
+    buffer.subarray(5, 6),
+    buffer.subarray(8, 16),
+    Buffer.of(cluster.length),
+    cluster,
+    Buffer.of(log.length),
+    log,
+  ]
+  const key = Buffer.from(hkdfSync('sha256', dek, buffer.subarray(48, 80), Buffer.concat([label, ...context]), 32))
+  const open = (counter: number, associated: Buffer, body: Buffer, tag: Buffer): Buffer => {
+    const nonce = Buffer.alloc(12)
+    nonce.writeBigUInt64BE(BigInt(counter), 4)
+    const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
+      .setAAD(associated)
+      .setAuthTag(tag)
+    return Buffer.concat([decipher.update(body), decipher.final()])
+  }
+  let previous = buffer.subarray(headerLength - 20, headerLength - 4)
+  open(0, buffer.subarray(0, headerLength - 20), Buffer.alloc(0), previous)
+  const headerHash = createHash('sha256').update(buffer.subarray(0, headerLength)).digest()
+  const lines: string[] = []
+  for (let at = headerLength, number = 0; at < buffer.length; number += 1) {
+    const head = buffer.subarray(at, at + 36)
+    const bodyLength = head.readUInt32BE(12)
+    const tag = buffer.subarray(at + 36 + bodyLength, at + 52 + bodyLength)
+    const place = Buffer.alloc(8)
+    place.writeBigUInt64BE(BigInt(number))
+    const body = open(
+      number + 1,
+      Buffer.concat([headerHash, place, head, previous]),
+      buffer.subarray(at + 36, at + 36 + bodyLength),
+      tag,
+    )
+    if (head[4] === 1) {
+      let index = head.readBigUInt64BE(16)
+      for (let from = 0; from < body.length; index += 1n) {
+        const length = body.readUInt32BE(from)
+        lines.push(`${index}:${head.readBigUInt64BE(24)}:${body.subarray(from + 4, from + 4 + length).toString()}`)
+        from += 4 + length
+      }
+    } else if (head[4] !== 2) lines.push(body.toString())
+    previous = tag
+    at += 56 + bodyLength
+  }
+  return { lines, lastTag: hex(previous), previous: hex(buffer.subarray(80, 96)) }
+}
+
+describe('a second reader', () => {
+  const dek = unhex(vector.dek)
+  const names = Object.keys(vector.files).sort()
+  const read = (name: string) => readFile(unhex(vector.files[name]!), dek)
+  const segments = names.filter((name) => name.endsWith('.log'))
+
+  it('reads the same entries, from segments that hang together', () => {
+    expect(segments.flatMap((name) => read(name).lines)).toEqual(vector.entries)
+    let tag = '00'.repeat(16)
+    for (const name of segments) {
+      expect(read(name).previous).toBe(tag)
+      tag = read(name).lastTag
+    }
+  })
+
+  it('reads the snapshot', () => {
+    expect(names.filter((name) => name.endsWith('.snap')).map((name) => read(name).lines)).toEqual([
+      [vector.snapshot.text],
+    ])
+  })
+
+  it('derives the id of the data key (RFC 5869 by hand)', () => {
+    const extracted = createHmac('sha256', Buffer.alloc(32)).update(dek).digest()
+    const id = createHmac('sha256', extracted).update('leastwise raftlog key id v1\x01').digest().subarray(0, 16)
+    expect(hex(id)).toBe(vector.keyId)
+  })
+
+  it('unwraps the locked key ring', () => {
+    const ring = Buffer.from(unhex(vector.lockedRing))
+    const idLength = ring.readUInt8(6)
+    expect(ring.subarray(7, 7 + idLength).toString()).toBe(vector.wrapperId)
+    const wrapped = ring.subarray(7 + idLength + 18)
+    expect(wrapped.length).toBe(ring.readUInt16BE(7 + idLength + 16))
+    const opened = openBox(
+      new Uint8Array(wrapped.subarray(24)),
+      new Uint8Array(wrapped.subarray(0, 24)),
+      unhex(vector.unlockKey),
+    )
+    expect(hex(opened!)).toBe(vector.dek)
+  })
+})
