@@ -26,11 +26,15 @@ export function manualClock(start: number = Date.UTC(2026, 10, 21, 12)): ManualC
       await new Promise<void>((resolve, reject) => {
         const sleeper: Sleeper = { due: now + ms, wake: resolve }
         sleepers.push(sleeper)
-        signal.addEventListener('abort', () => {
-          const at = sleepers.indexOf(sleeper)
-          if (at >= 0) sleepers.splice(at, 1)
-          reject(signal.reason as Error)
-        }, { once: true })
+        signal.addEventListener(
+          'abort',
+          () => {
+            const at = sleepers.indexOf(sleeper)
+            if (at >= 0) sleepers.splice(at, 1)
+            reject(signal.reason as Error)
+          },
+          { once: true },
+        )
       })
     },
     advance: async (ms) => {

@@ -8,7 +8,7 @@ import {
   type NodeCredentials,
   type SessionRegistry,
 } from '@leastwise/swarm'
-import { createSwarmServer, type ServerLimits, type SwarmServer } from '@leastwise/swarm/node'
+import { createSwarmServer, type RefusedConnection, type ServerLimits, type SwarmServer } from '@leastwise/swarm/node'
 import { createJoinToken, trustDigestOf } from '@leastwise/tokens'
 import { onTestFinished } from 'vitest'
 import { type FakeManager, fakeManager } from './swarm-fake.ts'
@@ -23,6 +23,8 @@ export interface RunningManager {
   readonly server: SwarmServer
   readonly http2: Http2SecureServer
   readonly sessions: SessionRegistry
+  /** The connections that were cut for their certificate, as the host is told. */
+  readonly refused: readonly RefusedConnection[]
   readonly workerToken: string
   readonly managerToken: string
   /** A member with a certificate, as if it had joined. */
@@ -60,10 +62,12 @@ export async function startManager(options: StartOptions = {}): Promise<RunningM
   const clock = options.clock ?? systemClock
   const sessions = createSessionRegistry({ random: systemRandom, periodMs: options.periodMs ?? 1000, spreadMs: 50 })
   const roots = [cluster.root]
+  const refused: RefusedConnection[] = []
   const server = createSwarmServer({
     routes: createSwarmRoutes(manager, { clock, sessions, authorize: manager.authorize }),
     identify: (socket) => peerOf(socket, { roots, clusterId: cluster.clusterId, now: Date.now() }),
     authorize: manager.authorize,
+    onRefused: (refusal) => refused.push(refusal),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
   const tls: SecureServerOptions = { ...serverContextOptions(own), ...server.serverOptions }
@@ -89,6 +93,7 @@ export async function startManager(options: StartOptions = {}): Promise<RunningM
     server,
     http2,
     sessions,
+    refused,
     workerToken,
     managerToken,
     member: async (node) => {

@@ -136,6 +136,8 @@ describe('a connection', () => {
       expect(answer).toMatchObject({ httpStatus: 0, grpcStatus: null, messages: [] })
     }
     expect(running.server.sessions()).toEqual([])
+    // The stranger sees his connection end; the reason is for the host.
+    expect(running.refused).toMatchObject([{ address: '127.0.0.1', error: { code: 'PEER_UNTRUSTED' } }])
   })
 
   it('with an expired certificate is cut, even for the open methods', async () => {
@@ -145,6 +147,7 @@ describe('a connection', () => {
     expect(node.certificate.notAfter).toBeLessThan(Date.now() + hour)
     const session = await rawHttp2(running.port, { ...tlsOf(credentialsOf(node, running.cluster)) })
     expect(await rawCall(session, 'CA/GetRootCACertificate')).toMatchObject({ httpStatus: 0, messages: [] })
+    expect(running.refused).toMatchObject([{ error: { code: 'PEER_EXPIRED' } }])
   })
 
   it('is cut within a second of the eviction, streams and all; others stay', async () => {
