@@ -4,6 +4,10 @@ export type { Id } from './id.ts'
 export { createId, parseId } from './id.ts'
 export type { JoinToken, JoinTokenParts, ParsedJoinToken } from './join-token.ts'
 export { createJoinToken, formatJoinToken, MAX_JOIN_TOKEN_CHARS, parseJoinToken } from './join-token.ts'
+export { redact } from './leak-redaction.ts'
+export type { Leak, LeakScanner } from './leak-scanner.ts'
+export { createLeakScanner, findLeaks } from './leak-scanner.ts'
+export type { LeakKind } from './leak-shape.ts'
 export {
   EXHAUSTED_KEPT_MS,
   MAX_PRUNED_AT_ONCE,
