@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { program } from './needs.ts'
 import { isAlive, type Namespace } from './netns.ts'
+import { until } from './until.ts'
 
 /** What a command left behind. */
 export interface Outcome {
@@ -35,16 +35,6 @@ export interface DockerEngine extends AsyncDisposable {
 const ENGINE_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
 const START_MS = 30_000
 const STOP_MS = 10_000
-
-async function until<T>(what: string, timeoutMs: number, probe: () => T | null | Promise<T | null>): Promise<T> {
-  const deadline = performance.now() + timeoutMs
-  for (;;) {
-    const value = await probe()
-    if (value !== null) return value
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`)
-    await delay(50)
-  }
-}
 
 async function run(argv: readonly [string, ...string[]], timeoutMs: number): Promise<Outcome> {
   const [command, ...args] = argv

@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   readlinkSync,
+  rmdirSync,
   statfsSync,
 } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
@@ -62,6 +63,15 @@ function openDirectory(path: string): number {
   }
 }
 
+/** A directory that was made here and then refused must not stay. */
+function takeBack(path: string): void {
+  try {
+    rmdirSync(path)
+  } catch {
+    // Somebody else has put something there; the refusal itself matters more.
+  }
+}
+
 /** Looks at what was opened, not at what has the name now. */
 function examine(descriptor: number, path: string, mode: 0o700 | 0o711, uid: number): ProvenDirectory {
   const anchor = `/proc/self/fd/${descriptor}`
@@ -92,10 +102,12 @@ export function proveTmpfs(path: string, mode: 0o700 | 0o711): ProvenDirectory {
     throw new TypeError('expected the absolute, normal path of the delivery root')
   const uid = process.geteuid?.() ?? -1
   let descriptor: number | null = null
+  let made = false
   try {
     checkAncestors(path, uid)
     try {
       mkdirSync(path, 0o700)
+      made = true
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error
     }
@@ -103,6 +115,7 @@ export function proveTmpfs(path: string, mode: 0o700 | 0o711): ProvenDirectory {
     return examine(descriptor, path, mode, uid)
   } catch (error) {
     if (descriptor !== null) closeSync(descriptor)
+    if (made) takeBack(path)
     const code = systemCode(error)
     if (code === null) throw error
     throw new SecretsError(

@@ -4,6 +4,8 @@ import { CODE_TRAILER, codeOf } from './status.ts'
 
 // What Docker's own manager says when a token is wrong; it has no machine-readable code for it.
 const DOCKER_TOKEN_TEXT = 'A valid join token is necessary'
+// Nor for a node that was taken out of its swarm; it would keep what it holds and ask again for ever.
+const DOCKER_REMOVED_TEXT = ' was removed from swarm'
 
 /** Refusals that a manager words by code, and what the node makes of them. */
 const BY_CODE: ReadonlyMap<string, readonly [SwarmErrorCode, string]> = new Map([
@@ -48,6 +50,8 @@ function byStatus(error: ConnectError): SwarmError {
       ? made('JOIN_TOKEN_REJECTED', 'manager does not accept the join token, ask for a new one')
       : made('MANAGER_REFUSED', 'manager does not accept the request, compare the versions of both sides')
   }
+  if (error.code === Code.PermissionDenied && error.rawMessage.includes(DOCKER_REMOVED_TEXT))
+    return made('NODE_EVICTED', 'node has been removed from the cluster, join again as a new node')
   if (error.code === Code.NotFound)
     return made('SESSION_UNKNOWN', 'manager does not know this node or session, register again')
   return SILENT.has(error.code)
