@@ -18,12 +18,15 @@ function formsOf({ name, bytes }: Needle): readonly { readonly name: string; rea
     const text = Buffer.concat([Buffer.alloc(shift), raw])
       .toString('base64')
       .replaceAll('=', '')
-    return Buffer.from(text.slice(shift === 0 ? 0 : 4, -4))
+    return text.slice(shift === 0 ? 0 : 4, -4)
   })
+  const hex = raw.toString('hex')
+  const texts = (words: readonly string[], kind: string) =>
+    [...new Set(words)].map((word) => ({ name: `${name} in ${kind}`, form: Buffer.from(word) }))
   return [
     { name, form: raw },
-    { name: `${name} in hex`, form: Buffer.from(raw.toString('hex')) },
-    ...cores.map((form) => ({ name: `${name} in base64`, form })),
+    ...texts([hex, hex.toUpperCase()], 'hex'),
+    ...texts([...cores, ...cores.map((core) => core.replaceAll('+', '-').replaceAll('/', '_'))], 'base64'),
   ].filter(({ form }) => form.length >= MIN_FORM_BYTES)
 }
 

@@ -23,7 +23,10 @@ export interface OtherCluster {
 export async function otherCluster(role: 'manager' | 'worker', clusterId: string): Promise<OtherCluster> {
   const now = Date.now()
   const root = await createRoot({ now, serial: systemRandom.bytes(20) })
-  const authority = await openAuthority({ certificate: root.certificate, signer: openSigner(root.privateKey) }, { verifier: systemVerifier })
+  const authority = await openAuthority(
+    { certificate: root.certificate, signer: openSigner(root.privateKey) },
+    { verifier: systemVerifier },
+  )
   const key = createNodeKey()
   const certificate = await issueCertificate(
     authority,

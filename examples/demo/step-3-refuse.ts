@@ -66,6 +66,10 @@ export async function refuse(scene: Scene): Promise<void> {
   })
   await refusalOf(async () => await asStranger.ca.getUnlockKey({}, { timeoutMs: 5_000 }))
   // His connection just ends; the reason is the manager's to know.
-  const stranger = String((await scene.manager?.wait('connection-refused'))?.['code'] ?? 'nothing was refused')
-  stage.refused('a peer with a certificate of another cluster', stranger, ['PEER_UNTRUSTED'])
+  const stranger = (await scene.manager?.wait('connection-refused'))?.['code']
+  stage.refused(
+    'a peer with a certificate of another cluster',
+    typeof stranger === 'string' ? stranger : 'nothing was refused',
+    ['PEER_UNTRUSTED'],
+  )
 }

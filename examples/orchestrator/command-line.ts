@@ -102,7 +102,9 @@ export async function run(args: readonly string[]): Promise<number> {
     return await dispatch(args)
   } catch (error) {
     const face = error instanceof RefusedError ? { code: error.code, message: error.message } : publicFace(error)
-    if (args.includes('--json')) process.stdout.write(`${JSON.stringify({ error: face })}\n`)
+    const end = args.indexOf('--')
+    if ((end < 0 ? args : args.slice(0, end)).includes('--json'))
+      process.stdout.write(`${JSON.stringify({ error: face })}\n`)
     process.stderr.write(`leastwise-orchestrator: ${face.code}: ${face.message}\n`)
     if (face.code === 'INTERNAL')
       process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : 'unknown'}\n`)

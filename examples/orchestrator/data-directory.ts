@@ -1,9 +1,18 @@
-import { lstatSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, lstatSync, mkdirSync, rmdirSync } from 'node:fs'
 import { codeOf, OrchestratorError } from './errors.ts'
+
+/** Whether a full disk is what is behind an error of a package. */
+function isFull(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const code = codeOf(at)
+    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'DISK_FULL') return true
+  }
+  return false
+}
 
 /** Words for what the operating system said of a path; the cause is kept. */
 export function describeSystemError(error: unknown, path: string): unknown {
-  switch (codeOf(error)) {
+  switch (isFull(error) ? 'ENOSPC' : codeOf(error)) {
     case 'ENOSPC':
     case 'EDQUOT':
       return new OrchestratorError('DISK_FULL', `the disk that holds ${path} is full; make room and start again`, {
@@ -34,11 +43,21 @@ export function describeSystemError(error: unknown, path: string): unknown {
   }
 }
 
-/** Makes sure that `path` is a directory which is ours alone, creating its last part when missing. */
-export function prepareDataDirectory(path: string): void {
+/**
+ * Makes sure that `path` is a directory which is ours alone, creating its last part when missing.
+ *
+ * @returns what takes a directory that was made here away again, as long as nothing is in it: for a start that is refused.
+ */
+export function prepareDataDirectory(path: string): () => void {
   try {
     mkdirSync(path, { mode: 0o700 })
-    return
+    return () => {
+      try {
+        rmdirSync(path)
+      } catch {
+        // Something is in it by now, so it stays.
+      }
+    }
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw describeSystemError(error, path)
   }
@@ -54,4 +73,11 @@ export function prepareDataDirectory(path: string): void {
   if ((stat.mode & 0o077) !== 0) {
     throw new OrchestratorError('DATA_DIRECTORY_OPEN', `${path} can be entered by other users; run: chmod 700 on it`)
   }
+  try {
+    // Before a token is spent or a cluster is made whose keys cannot be kept.
+    accessSync(path, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw describeSystemError(error, path)
+  }
+  return () => undefined
 }

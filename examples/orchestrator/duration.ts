@@ -4,7 +4,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_60
 
 /** `90d`, `12h`, `30m`, `45s`: a whole number and one unit. */
 export function parseDuration(text: string): number {
-  const [, digits, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(text) ?? []
+  const [, digits, unit] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? []
   const unitMs = unit === undefined ? undefined : UNIT_MS[unit]
   if (digits === undefined || unitMs === undefined) {
     throw new OrchestratorError('USAGE', 'a duration is a whole number and a unit, for instance 90d, 12h, 30m or 45s')

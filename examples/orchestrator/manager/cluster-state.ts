@@ -17,12 +17,7 @@ import {
   type SecretCatalogueState,
   secretCatalogue,
 } from '@leastwise/secrets'
-import {
-  type TokenCommand,
-  type TokenEvent,
-  type TokenRegistry,
-  tokenRegistry,
-} from '@leastwise/tokens'
+import { type TokenCommand, type TokenEvent, type TokenRegistry, tokenRegistry } from '@leastwise/tokens'
 import { type TaskCommand, type TaskEvent, type TaskList, taskList } from './task-list.ts'
 
 /** Everything durable in this cluster: five state machines side by side, one journal. */

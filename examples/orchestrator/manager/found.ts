@@ -59,11 +59,24 @@ export async function foundCluster(dataDirectory: string, now: number): Promise<
   const founding = join(dataDirectory, 'founding')
   rmSync(founding, { recursive: true, force: true })
   mkdirSync(founding, { mode: 0o700 })
+  try {
+    const tokens = await makeCluster(founding, now)
+    renameDurably(founding, statePlaces(dataDirectory).state, dataDirectory)
+    return tokens
+  } catch (error) {
+    rmSync(founding, { recursive: true, force: true })
+    throw error
+  }
+}
 
+async function makeCluster(founding: string, now: number): Promise<readonly NewTokenAnswer[]> {
   const clusterId = parseClusterId(createId(systemRandom))
   const nodeId = parseNodeId(createId(systemRandom))
   const root = await createRoot({ now, serial: systemRandom.bytes(20) })
-  const authority = await openAuthority({ certificate: root.certificate, signer: openSigner(root.privateKey) }, { verifier: systemVerifier })
+  const authority = await openAuthority(
+    { certificate: root.certificate, signer: openSigner(root.privateKey) },
+    { verifier: systemVerifier },
+  )
   const key = createNodeKey()
   const csr = await createCsr(key)
   const certificate = await issueCertificate(
@@ -133,6 +146,5 @@ export async function foundCluster(dataDirectory: string, now: number): Promise<
     ...tokens.map(({ order }) => order),
   ])
   await log.close()
-  renameDurably(founding, statePlaces(dataDirectory).state, dataDirectory)
   return tokens.map(({ answer }) => answer)
 }

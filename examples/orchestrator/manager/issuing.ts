@@ -40,7 +40,10 @@ export function rootOf(state: ClusterState): Certificate {
 async function authorityOf(state: ClusterState): Promise<Authority> {
   const root = founded(state).roots[0]
   if (root.privateKey === null) throw new OrchestratorError('JOURNAL_UNREADABLE', 'the log holds no root key')
-  return await openAuthority({ certificate: parseCertificate(root.certificate), signer: openSigner(root.privateKey) }, { verifier: systemVerifier })
+  return await openAuthority(
+    { certificate: parseCertificate(root.certificate), signer: openSigner(root.privateKey) },
+    { verifier: systemVerifier },
+  )
 }
 
 export function createIssuing(store: Store, now: () => number): Issuing {

@@ -59,6 +59,8 @@ export function managerKeys({ file, wrapper: startWrapper, content: startContent
           content: { ...content, ...staged, companion: { ...content.companion, [RING]: keys } },
           wrapper: nextWrapper,
         }))
+        // Kept by now: a later save of the log's keys must not undo what came after it.
+        staged = null
       },
     },
     saveIdentity: async (identity) => {

@@ -1,7 +1,8 @@
-import { chmodSync, rmSync } from 'node:fs'
+import { chmodSync, linkSync, lstatSync, renameSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { OrchestratorError, publicFace } from '../errors.ts'
+import { join } from 'node:path'
+import { codeOf, OrchestratorError, publicFace } from '../errors.ts'
 import { operatorSocket } from '../operator/socket.ts'
 
 /** One request of the operator, already read. */
@@ -77,23 +78,62 @@ async function isAnswered(path: string): Promise<boolean> {
   })
 }
 
-/** Listens on the data directory's socket, which only its owner can reach. */
+/** Gives a socket that listens already its name; false if that is taken. */
+function publish(own: string, path: string): boolean {
+  try {
+    linkSync(own, path)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** Takes the socket of a manager that is gone out of the way, and puts back what turns out to be another one's by now. */
+function clearAway(path: string, dead: number | undefined, aside: string): void {
+  try {
+    renameSync(path, aside)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return
+    throw error
+  }
+  if (lstatSync(aside).ino !== dead) publish(aside, path)
+  rmSync(aside)
+}
+
+/**
+ * Listens on the data directory's socket, which only its owner can reach; of several managers that start at once one gets it.
+ *
+ * The socket gets its name only when it listens, so that one which does not answer is certainly a dead manager's.
+ */
 export async function serveOperator(
   dataDirectory: string,
   find: (path: string) => Operation | undefined,
 ): Promise<Server> {
   const path = operatorSocket(dataDirectory)
-  if (await isAnswered(path)) {
-    throw new OrchestratorError('ALREADY_RUNNING', `another manager runs in ${dataDirectory}; stop it first`)
-  }
-  rmSync(path, { force: true })
+  // No longer than the final name, whose length was checked.
+  const own = join(dataDirectory, `.${process.pid}.sock`)
+  rmSync(own, { force: true })
   const server = createServer((request, response) => {
     void answer(request, response, find)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(path, resolve)
+    server.listen(own, resolve)
   })
-  chmodSync(path, 0o600)
-  return server
+  try {
+    chmodSync(own, 0o600)
+    if (publish(own, path)) return server
+    const found = lstatSync(path, { throwIfNoEntry: false })?.ino
+    if (!(await isAnswered(path))) {
+      clearAway(path, found, `${own}.dead`)
+      if (publish(own, path)) return server
+    }
+    throw new OrchestratorError('ALREADY_RUNNING', `another manager runs in ${dataDirectory}; stop it first`)
+  } catch (error) {
+    server.close()
+    throw error
+  } finally {
+    rmSync(own, { force: true })
+  }
 }

@@ -8,6 +8,7 @@ import type { StatusAnswer } from '../operator/answers.ts'
 import { type Given, textOf } from '../operator/command.ts'
 import { operatorSocket } from '../operator/socket.ts'
 import { foundCluster, isFounded } from './found.ts'
+import { proveAddress } from './listen.ts'
 import { type Operation, serveOperator } from './operator-server.ts'
 import { type Serving, serveCluster } from './serve.ts'
 import { isLocked, openManager, wrapperOf } from './unlocking.ts'
@@ -34,7 +35,9 @@ export async function runManager(given: Given): Promise<number> {
   if (advertise !== null) parseAddress(advertise)
   const announce = announcer(given.options['json'] === true)
 
-  prepareDataDirectory(data)
+  // Before anything is made: a socket that cannot be made later.
+  operatorSocket(data)
+  const takeBack = prepareDataDirectory(data)
   const live: Live = { serving: null, starting: true, failure: null, names: { clusterId: '', nodeId: '' } }
   const stopped = new AbortController()
   const fail = (error: unknown): void => {
@@ -99,6 +102,7 @@ export async function runManager(given: Given): Promise<number> {
     const operator = await serveOperator(data, find)
     try {
       if (!isFounded(data)) {
+        await proveAddress(listen)
         for (const { role, token } of await foundCluster(data, Date.now()))
           announce({ event: 'join-token', role, token })
       }
@@ -119,6 +123,7 @@ export async function runManager(given: Given): Promise<number> {
       await live.serving?.close()
     }
   } catch (error) {
+    takeBack()
     throw describeSystemError(error, data)
   }
   if (live.failure !== null) throw live.failure

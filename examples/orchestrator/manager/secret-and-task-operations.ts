@@ -32,6 +32,7 @@ function parseLabels(json: string | null): Record<string, string> {
     if (
       typeof labels === 'object' &&
       labels !== null &&
+      !Array.isArray(labels) &&
       Object.values(labels).every((value) => typeof value === 'string')
     ) {
       return labels as Record<string, string>

@@ -1,5 +1,4 @@
-import { createSecureServer, type Http2SecureServer } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { createSecureServer } from 'node:http2'
 import {
   allOf,
   type Certificate,
@@ -29,8 +28,9 @@ import { createSwarmServer } from '@leastwise/swarm/node'
 import { hashPublicKey } from '@leastwise/tokens'
 import { type Address, formatAddress } from '../address.ts'
 import type { Announce } from '../announce.ts'
-import { asError, codeOf, OrchestratorError } from '../errors.ts'
+import { codeOf, OrchestratorError } from '../errors.ts'
 import { createIssuing } from './issuing.ts'
+import { listen } from './listen.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
 import { clusterOperations } from './operations.ts'
 import type { Operation } from './operator-server.ts'
@@ -52,32 +52,6 @@ export interface ServeOptions {
   readonly announce: Announce
   /** The log or the disk failed: nothing can be made durable any more. */
   readonly fail: (error: unknown) => void
-}
-
-async function listen(server: Http2SecureServer, { host, port }: Address): Promise<AddressInfo> {
-  return await new Promise((resolve, reject) => {
-    server.once('error', (error) => {
-      const code = codeOf(error)
-      if (code === 'EADDRINUSE')
-        reject(
-          new OrchestratorError(
-            'ADDRESS_IN_USE',
-            `port ${port} of ${host} is taken; stop what listens there, or choose another port`,
-          ),
-        )
-      else if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-        reject(
-          new OrchestratorError(
-            'ADDRESS_REFUSED',
-            `this machine does not let us listen on ${host}:${port} (${code}); choose another address`,
-          ),
-        )
-      } else reject(asError(error))
-    })
-    server.listen(port, host, () => {
-      resolve(server.address() as AddressInfo)
-    })
-  })
 }
 
 /** A new key and certificate for the manager itself, recorded but not saved yet. */

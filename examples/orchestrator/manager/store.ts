@@ -1,5 +1,7 @@
-import type { SealedLog } from '@leastwise/raftlog'
+import type { SealedLog, Snapshot } from '@leastwise/raftlog'
+import { asError } from '../errors.ts'
 import { decodePlain, encodePlain } from '../plain-data.ts'
+import { sleepUntilWoken } from '../sleepers.ts'
 import {
   type ClusterCommand,
   type ClusterEvent,
@@ -24,8 +26,8 @@ export interface Store {
   readonly commit: (plan: (state: ClusterState) => readonly ClusterCommand[]) => Promise<ClusterState>
   /** The durable state now, and again after changes; states that were passed over quickly are left out. */
   readonly watch: (options: { readonly signal: AbortSignal }) => AsyncGenerator<ClusterState, void, void>
-  /** The state as a snapshot holds it, together with the entry that it includes. */
-  readonly snapshot: () => { readonly index: bigint; readonly term: bigint; readonly data: Uint8Array }
+  /** The state as a snapshot holds it, together with the entry that it includes: `atLeast`, or a later one. */
+  readonly snapshot: (atLeast: bigint) => Promise<Snapshot>
 }
 
 const TERM = 1n
@@ -45,39 +47,53 @@ export async function openStore(log: SealedLog): Promise<Store> {
   let ahead = durable
   let lastWrite: Promise<unknown> = Promise.resolve()
   let snapshotIndex = durableIndex
-  let wakeUps: (() => void)[] = []
+  let broken: Error | null = null
+  const sleepers = new Set<() => void>()
 
   const publish = (state: ClusterState, index: bigint): void => {
     durable = state
     durableIndex = index
-    const sleepers = wakeUps
-    wakeUps = []
-    for (const wake of sleepers) wake()
+    for (const wake of [...sleepers]) wake()
   }
-  const snapshot: Store['snapshot'] = () => ({ index: durableIndex, term: TERM, data: encodePlain(historyOf(durable)) })
+  const snapshotNow = (): Snapshot => ({ index: durableIndex, term: TERM, data: encodePlain(historyOf(durable)) })
 
   const keepSnapshot = async (): Promise<void> => {
     if (durableIndex - snapshotIndex < ENTRIES_PER_SNAPSHOT) return
     snapshotIndex = durableIndex
-    const kept = snapshot()
-    await log.saveSnapshot(kept)
-    await log.compact(kept.index)
+    const kept = snapshotNow()
+    try {
+      await log.saveSnapshot(kept)
+      await log.compact(kept.index)
+    } catch (error) {
+      // While the log changed its data key it was given one that reaches further.
+      if ((log.snapshotAt?.index ?? 0n) < kept.index) throw error
+    }
   }
 
   return {
     state: () => durable,
-    snapshot,
+    snapshot: async (atLeast) => {
+      // The log has an entry a moment before it is applied here.
+      if (durableIndex < atLeast) await lastWrite
+      return snapshotNow()
+    },
     commit: async (plan) => {
+      if (broken !== null) throw broken
       const events = decide(ahead, plan(ahead))
       if (events.length > 0) {
         ahead = events.reduce(evolve, ahead)
         const reached = ahead
         const written = log.append([encodePlain(events)], { term: TERM })
+        // When an earlier write failed nobody waits for this one any more.
+        written.catch(() => undefined)
         const previous = lastWrite
         lastWrite = (async () => {
           await previous
           publish(reached, (await written).last)
-          await keepSnapshot()
+          // Beside the writes: a log that changes its data key waits for them and lets no snapshot in between.
+          keepSnapshot().catch((error: unknown) => {
+            broken ??= asError(error)
+          })
         })()
       }
       // Also a command that changed nothing waits: what it saw may not be durable yet.
@@ -90,16 +106,7 @@ export async function openStore(log: SealedLog): Promise<Store> {
         const seen = durable
         yield seen
         if (durable !== seen) continue
-        await new Promise<void>((resolve) => {
-          wakeUps.push(resolve)
-          signal.addEventListener(
-            'abort',
-            () => {
-              resolve()
-            },
-            { once: true },
-          )
-        })
+        await sleepUntilWoken(sleepers, signal)
       }
     },
   }

@@ -86,10 +86,16 @@ export function createSwarmManager({ store, issuing, managers, presence, now }: 
         if (requestedRole === 'manager' && role === 'worker') {
           throw new SwarmError('ROLE_NOT_GRANTED', 'the join token is for workers; a manager needs a manager token')
         }
+        // A stock engine never says that it wants to be a manager. With this token it would become one, look for a Raft
+        // service that is not there and give up, and be left with a manager's certificate in its hands.
+        if (requestedRole === 'worker' && role === 'manager') {
+          throw new SwarmError('ROLE_NOT_GRANTED', 'the join token is for managers; a worker needs a worker token')
+        }
         if (before !== null) {
           nodeId = parseNodeId(before.nodeId)
           // The token remembers its answers; a node that was thrown out since must not get in again by an old one.
-          if (isEvicted(state.membership, nodeId)) throw new IdentityError('NODE_EVICTED', 'this node was removed from the cluster')
+          if (isEvicted(state.membership, nodeId))
+            throw new IdentityError('NODE_EVICTED', 'this node was removed from the cluster')
           return []
         }
         return [

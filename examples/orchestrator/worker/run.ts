@@ -11,7 +11,7 @@ import { OrchestratorError } from '../errors.ts'
 import { type Given, textOf } from '../operator/command.ts'
 import { loadCredentials, saveCredentials, serialOf } from './credentials.ts'
 import { createExecutor } from './executor.ts'
-import { openDeliveryPlace } from './mount.ts'
+import { openDeliveryPlace, openMount } from './mount.ts'
 
 const MAX_TOKEN_FILE_CHARS = 256
 
@@ -25,7 +25,15 @@ function tokenFrom(given: Given): string {
       'this node has not joined yet; give it a join token with --token-file FILE or --token TOKEN',
     )
   }
-  return readFileSync(file, 'utf8').slice(0, MAX_TOKEN_FILE_CHARS).trim()
+  try {
+    return readFileSync(file, 'utf8').slice(0, MAX_TOKEN_FILE_CHARS).trim()
+  } catch (cause) {
+    throw new OrchestratorError(
+      'TOKEN_NEEDED',
+      'the file that --token-file names cannot be read; name a file that holds a join token',
+      { cause },
+    )
+  }
 }
 
 const description = (): NodeDescription => ({
@@ -103,11 +111,22 @@ export async function runWorker(given: Given): Promise<number> {
   }
   process.once('SIGTERM', halt)
   process.once('SIGINT', halt)
+  let takeBack = (): void => undefined
   try {
-    prepareDataDirectory(data)
-    const { credentials, save, forget } = await identityOf(given, data, announce, stop.signal)
+    takeBack = prepareDataDirectory(data)
+    const chosen = textOf(given, 'secrets')
+    // A directory that is not memory is refused before a join token is spent.
+    const early = chosen === undefined ? null : openMount('chosen', resolve(chosen))
+    const { credentials, save, forget } = await identityOf(given, data, announce, stop.signal).catch(
+      async (error: unknown) => {
+        await early?.remove()
+        throw error
+      },
+    )
+    // From here on the directory is in use, and stays whatever happens.
+    takeBack = () => undefined
     const { nodeId } = credentials
-    const place = await openDeliveryPlace(nodeId, textOf(given, 'secrets'), { signal: stop.signal })
+    const place = await openDeliveryPlace(early ?? openMount(nodeId), { signal: stop.signal })
     announce({
       event: 'delivery',
       root: place.mount.root,
@@ -167,6 +186,7 @@ export async function runWorker(given: Given): Promise<number> {
         'this node was removed from the cluster; to join again, start it with a new token',
       )
   } catch (error) {
+    takeBack()
     if (stop.signal.aborted && error === stop.signal.reason) return 0
     throw describeSystemError(error, data)
   }

@@ -1,4 +1,5 @@
 import type { TaskStatusUpdate } from '@leastwise/swarm'
+import { sleepUntilWoken } from '../sleepers.ts'
 
 /** The newest state of each task, and who waits for news of it. */
 export interface StatusBoard {
@@ -13,11 +14,11 @@ export interface StatusBoard {
 
 export function createStatusBoard(): StatusBoard {
   const newest = new Map<string, TaskStatusUpdate>()
-  let wake: (() => void) | null = null
+  const sleepers = new Set<() => void>()
   return {
     post: (update) => {
       newest.set(update.taskId, update)
-      wake?.()
+      for (const wake of [...sleepers]) wake()
     },
     forget: (taskId) => {
       newest.delete(taskId)
@@ -31,16 +32,7 @@ export function createStatusBoard(): StatusBoard {
           yield news
           continue
         }
-        await new Promise<void>((resolve) => {
-          wake = resolve
-          signal.addEventListener(
-            'abort',
-            () => {
-              resolve()
-            },
-            { once: true },
-          )
-        })
+        await sleepUntilWoken(sleepers, signal)
       }
     },
   }

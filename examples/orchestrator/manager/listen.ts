@@ -1,0 +1,41 @@
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import type { Address } from '../address.ts'
+import { asError, codeOf, OrchestratorError } from '../errors.ts'
+
+/** Lets the server listen, or says in words why the machine does not allow it. */
+export async function listen(server: Server, { host, port }: Address): Promise<AddressInfo> {
+  return await new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      const code = codeOf(error)
+      if (code === 'EADDRINUSE')
+        reject(
+          new OrchestratorError(
+            'ADDRESS_IN_USE',
+            `port ${port} of ${host} is taken; stop what listens there, or choose another port`,
+          ),
+        )
+      else if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'EAI_AGAIN' || code === 'ENOTFOUND') {
+        reject(
+          new OrchestratorError(
+            'ADDRESS_REFUSED',
+            `this machine does not let us listen on ${host}:${port} (${code}); choose another address`,
+          ),
+        )
+      } else reject(asError(error))
+    })
+    server.listen(port, host, () => {
+      resolve(server.address() as AddressInfo)
+    })
+  })
+}
+
+/** Proves that we may listen there, before anything is made that a refusal would have to take back. */
+export async function proveAddress(address: Address): Promise<void> {
+  const server = createServer()
+  await listen(server, address)
+  await new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve()
+    })
+  })
+}
