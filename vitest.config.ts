@@ -11,6 +11,7 @@ export default defineConfig({
     setupFiles: ['test/support/matchers.ts'],
     reporters: ['default', './tools/closing-line.mjs'],
     testTimeout: 30_000,
+    maxWorkers: 2,
     hookTimeout: 30_000,
   },
 })

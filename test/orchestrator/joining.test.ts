@@ -53,6 +53,17 @@ describe.concurrent('a worker joins', () => {
     expect(listed.find((one) => one.id === id)).toMatchObject({ state: 'exhausted', uses: 1, maxUses: 1 })
   })
 
+  it('not from the data directory of another that runs, whose files stay as they are', async () => {
+    const { token } = await tokenOf('create', 'worker')
+    const worker = await sandbox.worker(manager, 'taken', { token })
+    const data = sandbox.path('taken')
+    const before = readdirSync(data).sort()
+    const second = await run(['worker', '--data', data, '--join', manager.address, '--json'])
+    expect(refusalCode(second)).toBe('ALREADY_RUNNING')
+    expect(readdirSync(data).sort()).toEqual(before)
+    expect((await nodes()).find((node) => node.id === worker.nodeId)).toMatchObject({ state: 'ready' })
+  })
+
   it('not with a token that was revoked', async () => {
     const { token, id } = await tokenOf('create', 'worker')
     answerOf(await manager.operate(['token', 'revoke', id]))

@@ -1,8 +1,6 @@
-import { chmodSync, linkSync, lstatSync, renameSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
-import { join } from 'node:path'
-import { codeOf, OrchestratorError, publicFace } from '../errors.ts'
+import { OrchestratorError, publicFace } from '../errors.ts'
+import { listenAlone } from '../listen-alone.ts'
 import { operatorSocket } from '../operator/socket.ts'
 
 /** One request of the operator, already read. */
@@ -64,76 +62,14 @@ async function answer(
   response.end(text)
 }
 
-/** True when another process answers on the socket. */
-async function isAnswered(path: string): Promise<boolean> {
-  return await new Promise((resolve) => {
-    const probe = connect(path)
-    probe.on('connect', () => {
-      probe.destroy()
-      resolve(true)
-    })
-    probe.on('error', () => {
-      resolve(false)
-    })
-  })
-}
-
-/** Gives a socket that listens already its name; false if that is taken. */
-function publish(own: string, path: string): boolean {
-  try {
-    linkSync(own, path)
-    return true
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false
-    throw error
-  }
-}
-
-/** Takes the socket of a manager that is gone out of the way, and puts back what turns out to be another one's by now. */
-function clearAway(path: string, dead: number | undefined, aside: string): void {
-  try {
-    renameSync(path, aside)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return
-    throw error
-  }
-  if (lstatSync(aside).ino !== dead) publish(aside, path)
-  rmSync(aside)
-}
-
-/**
- * Listens on the data directory's socket, which only its owner can reach; of several managers that start at once one gets it.
- *
- * The socket gets its name only when it listens, so that one which does not answer is certainly a dead manager's.
- */
+/** Listens on the data directory's socket, which only its owner can reach; of several managers that start at once one gets it. */
 export async function serveOperator(
   dataDirectory: string,
   find: (path: string) => Operation | undefined,
 ): Promise<Server> {
-  const path = operatorSocket(dataDirectory)
-  // No longer than the final name, whose length was checked.
-  const own = join(dataDirectory, `.${process.pid}.sock`)
-  rmSync(own, { force: true })
   const server = createServer((request, response) => {
     void answer(request, response, find)
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(own, resolve)
-  })
-  try {
-    chmodSync(own, 0o600)
-    if (publish(own, path)) return server
-    const found = lstatSync(path, { throwIfNoEntry: false })?.ino
-    if (!(await isAnswered(path))) {
-      clearAway(path, found, `${own}.dead`)
-      if (publish(own, path)) return server
-    }
-    throw new OrchestratorError('ALREADY_RUNNING', `another manager runs in ${dataDirectory}; stop it first`)
-  } catch (error) {
-    server.close()
-    throw error
-  } finally {
-    rmSync(own, { force: true })
-  }
+  if (await listenAlone(server, operatorSocket(dataDirectory))) return server
+  throw new OrchestratorError('ALREADY_RUNNING', `another manager runs in ${dataDirectory}; stop it first`)
 }

@@ -46,7 +46,7 @@ export async function runManager(given: Given): Promise<number> {
   }
 
   const status = (): StatusAnswer => ({
-    state: live.serving === null ? 'locked' : 'ready',
+    state: live.serving !== null ? 'ready' : live.starting ? 'starting' : 'locked',
     ...live.names,
     address: live.serving?.address ?? '',
     pid: process.pid,

@@ -1,7 +1,7 @@
 /** What a manager answers to its operator. Instants are epoch milliseconds; no secret value is ever among them. */
 
 export interface StatusAnswer {
-  readonly state: 'locked' | 'ready'
+  readonly state: 'locked' | 'ready' | 'starting'
   readonly clusterId: string
   readonly nodeId: string
   readonly address: string

@@ -12,6 +12,7 @@ import { type Given, textOf } from '../operator/command.ts'
 import { loadCredentials, saveCredentials, serialOf } from './credentials.ts'
 import { createExecutor } from './executor.ts'
 import { openDeliveryPlace, openMount } from './mount.ts'
+import { takeDirectory } from './take-directory.ts'
 
 const MAX_TOKEN_FILE_CHARS = 256
 
@@ -112,8 +113,15 @@ export async function runWorker(given: Given): Promise<number> {
   process.once('SIGTERM', halt)
   process.once('SIGINT', halt)
   let takeBack = (): void => undefined
+  let leave = takeBack
   try {
-    takeBack = prepareDataDirectory(data)
+    const unmake = prepareDataDirectory(data)
+    takeBack = unmake
+    leave = await takeDirectory(data)
+    takeBack = () => {
+      leave()
+      unmake()
+    }
     const chosen = textOf(given, 'secrets')
     // A directory that is not memory is refused before a join token is spent.
     const early = chosen === undefined ? null : openMount('chosen', resolve(chosen))
@@ -189,6 +197,8 @@ export async function runWorker(given: Given): Promise<number> {
     takeBack()
     if (stop.signal.aborted && error === stop.signal.reason) return 0
     throw describeSystemError(error, data)
+  } finally {
+    leave()
   }
   announce({ event: 'stopped' })
   return 0
