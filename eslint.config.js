@@ -7,7 +7,17 @@ const noWorld = [
   { selector: "MemberExpression[object.name='Date'][property.name='now']", message: 'take the instant as a value' },
   { selector: "MemberExpression[object.name='Math'][property.name='random']", message: 'take randomness as a port' },
 ]
-const worldGlobals = ['process', 'console', 'fetch', 'performance', 'crypto', 'setTimeout', 'setInterval', 'setImmediate', 'Buffer']
+const worldGlobals = [
+  'process',
+  'console',
+  'fetch',
+  'performance',
+  'crypto',
+  'setTimeout',
+  'setInterval',
+  'setImmediate',
+  'Buffer',
+]
 
 export default defineConfig(
   { ignores: ['**/dist', '**/gen', 'coverage', '**/node_modules'] },
@@ -17,7 +27,14 @@ export default defineConfig(
     plugins: { tsdoc },
     languageOptions: {
       parserOptions: {
-        project: ['packages/*/tsconfig.json', 'packages/*/tsconfig.node.json', 'packages/identity/tsconfig.x509.json', 'examples/tsconfig.json', 'test/tsconfig.json', 'bench/tsconfig.json'],
+        project: [
+          'packages/*/tsconfig.json',
+          'packages/*/tsconfig.node.json',
+          'packages/identity/tsconfig.x509.json',
+          'examples/tsconfig.json',
+          'test/tsconfig.json',
+          'bench/tsconfig.json',
+        ],
         tsconfigRootDir: import.meta.dirname,
       },
     },

@@ -109,7 +109,9 @@ function pack(dir, name) {
 function checkFiles(dir, { name, files }) {
   const manifest = readJson(dir, 'packages', name, 'package.json')
   for (const file of files) {
-    const wanted = /^(package\.json|README\.md|LICENSE|bin\/.+\.js|src\/.+\.ts|dist\/.+(\.js|\.d\.ts)(\.map)?)$/.test(file)
+    const wanted = /^(package\.json|README\.md|LICENSE|bin\/.+\.js|src\/.+\.ts|dist\/.+(\.js|\.d\.ts)(\.map)?)$/.test(
+      file,
+    )
     if (!wanted || /\.(test|laws|bench)\./.test(file)) fault(name, `${file} does not belong into the tarball`)
   }
   const targets = Object.values(manifest.exports).flatMap((target) =>

@@ -105,7 +105,7 @@ const at = (port: number, endpoint: 'sign' | 'authsign'): CfsslUrl =>
   parseCfsslUrl(`https://127.0.0.1:${port}/api/v1/cfssl/${endpoint}`)
 
 describePeer('cfssl', needs('cfssl'), () => {
-  const directory = stateDirectory()
+  let directory: ReturnType<typeof stateDirectory>
   const children: ChildProcess[] = []
   let cluster: TestCluster
   let client: ClientIdentity
@@ -170,6 +170,7 @@ describePeer('cfssl', needs('cfssl'), () => {
     await from.issue(await createCsr(createNodeKey()), grant, now())
 
   beforeAll(async () => {
+    directory = stateDirectory()
     cluster = await testCluster()
     client = await cluster.issue({ role: 'manager' })
     writeFileSync(join(directory.path, 'cluster.pem'), cluster.root.pem)

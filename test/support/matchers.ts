@@ -16,7 +16,7 @@ expect.extend({
     let seen = 'nothing was thrown'
     if (typeof received === 'function') {
       try {
-        received()
+        ;(received as () => unknown)()
       } catch (error) {
         seen = codeOf(error)
       }

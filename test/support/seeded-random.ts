@@ -16,7 +16,7 @@ export function seededRandom(seed: number): SeededRandom {
     t ^= t << 11
     t ^= t >>> 8
     state[0] = t ^ s ^ (s >>> 19)
-    return (state[0] ?? 0) >>> 0
+    return state[0] >>> 0
   }
   return {
     draws,

@@ -48,10 +48,32 @@ export const IDENTITY_ERROR_CODES = [
   'KEY_FILE_KEY_MISMATCH',
   'KEY_FILE_READ_FAILED',
   'KEY_FILE_WRITE_FAILED',
+  'EXTERNAL_CA_URL_INVALID',
+  'EXTERNAL_CA_UNREACHABLE',
+  'EXTERNAL_CA_TIMEOUT',
+  'EXTERNAL_CA_BUSY',
+  'EXTERNAL_CA_UNTRUSTED',
+  'EXTERNAL_CA_REFUSED',
+  'EXTERNAL_CA_ANSWER_TOO_LARGE',
+  'EXTERNAL_CA_ANSWER_MALFORMED',
+  'ISSUED_KEY_MISMATCH',
+  'ISSUED_SUBJECT_MISMATCH',
+  'ISSUED_NAMES_MISMATCH',
+  'ISSUED_USAGE_MISMATCH',
+  'ISSUED_CONSTRAINTS_MISMATCH',
+  'ISSUED_EXTENSION_UNEXPECTED',
+  'ISSUED_KEY_ID_MISMATCH',
+  'ISSUED_LIFETIME_MISMATCH',
+  'ISSUED_ISSUER_UNTRUSTED',
 ] as const
 
 /** The closed vocabulary of refusals. */
 export type IdentityErrorCode = (typeof IDENTITY_ERROR_CODES)[number]
+
+/** What an error of this package may say besides its code. */
+export interface IdentityErrorOptions extends ErrorOptions {
+  readonly retryable?: boolean
+}
 
 /**
  * A refusal by this package. Decide on `code`, not on the message; the message holds no key, no token and no input.
@@ -59,9 +81,12 @@ export type IdentityErrorCode = (typeof IDENTITY_ERROR_CODES)[number]
 export class IdentityError extends Error {
   override readonly name = 'IdentityError'
   readonly code: IdentityErrorCode
+  /** True when an external CA could not be asked or had no time: the same request may succeed later as it is. */
+  readonly retryable: boolean
 
-  constructor(code: IdentityErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: IdentityErrorCode, message: string, options?: IdentityErrorOptions) {
     super(message, options)
     this.code = code
+    this.retryable = options?.retryable ?? false
   }
 }

@@ -1,5 +1,8 @@
 export type { DecisionCache, DecisionCacheOptions } from './decision-cache.ts'
 export { createDecisionCache } from './decision-cache.ts'
+export { hmacAuthenticator, MIN_HMAC_KEY_BYTES } from './external/hmac-authenticator.ts'
+export type { ClientIdentity, HttpsPostOptions } from './external/https-post.ts'
+export { httpsPost } from './external/https-post.ts'
 export type { FileFacts, Files, OpenFile, ReadFile } from './files.ts'
 export { systemFiles } from './files.ts'
 export type { HotTls, SwappableServer } from './hot-tls.ts'

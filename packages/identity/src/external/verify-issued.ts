@@ -1,0 +1,100 @@
+import { equalBytes } from '../bytes.ts'
+import type { Certificate } from '../certificate.ts'
+import type { Csr } from '../csr.ts'
+import { CLIENT_AUTH, type KeyUsage, SERVER_AUTH } from '../extensions.ts'
+import { allowShortLifetime, type Grant } from '../issue.ts'
+import { MAX_BACKDATE_MS, MIN_LIFETIME_MS } from '../lifetime.ts'
+import { COMMON_NAME, type NameAttribute, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../name.ts'
+import { roleName } from '../node-identity.ts'
+import { checkExtensionTypes } from './allowed-extensions.ts'
+import { askedValidity } from './asked-validity.ts'
+import { countAltNames, listExtensions } from './extension-list.ts'
+import { mismatch } from './issued-mismatch.ts'
+import { nodeNames } from './node-names.ts'
+import { type Vouchers, verifyVouched } from './vouched.ts'
+
+/** What was asked for, and who may have granted it. */
+export interface IssuedExpectation extends Vouchers {
+  readonly csr: Csr
+  readonly grant: Grant
+}
+
+/** One minute: cfssl rounds the present to the whole minute before it adds a lifetime, and clocks differ a little. */
+export const ISSUED_TOLERANCE_MS = 60_000
+
+const KEY_USAGES: readonly KeyUsage[] = ['digitalSignature', 'keyEncipherment']
+const EXT_KEY_USAGES: readonly string[] = [SERVER_AUTH, CLIENT_AUTH]
+
+/** The same members, each once, in any order. */
+const sameSet = (left: readonly string[] | null, right: readonly string[]): boolean =>
+  left?.length === right.length && right.every((member) => left.includes(member))
+
+/**
+ * Proves that a node certificate from an external CA is what was asked for, field by field, and that a root of the cluster vouches for it. An external CA is
+ * free in serial number, key identifiers, string types and order, and may give less time; it may not give anything more.
+ *
+ * Accepted as a lifetime: an end between the present and the asked one plus {@link ISSUED_TOLERANCE_MS}, never beyond an issuer's own; a start that
+ * lies back {@link MAX_BACKDATE_MS} at most, with the same tolerance on both sides; {@link MIN_LIFETIME_MS} from start to end at
+ * least, unless the grant has {@link allowShortLifetime}.
+ *
+ * @returns The certificate, proven.
+ * @throws {@link IdentityError} `ISSUED_KEY_MISMATCH`, `ISSUED_SUBJECT_MISMATCH`, `ISSUED_NAMES_MISMATCH`, `ISSUED_CONSTRAINTS_MISMATCH`,
+ * `ISSUED_USAGE_MISMATCH`, `ISSUED_EXTENSION_UNEXPECTED` or `ISSUED_LIFETIME_MISMATCH` for the part that differs,
+ * `ISSUED_ISSUER_UNTRUSTED` if no root vouches for it; `LIFETIME_TOO_SHORT` if the grant itself is below the least lifetime.
+ * @throws RangeError if a duration or instant of the grant is not a sensible number.
+ */
+export async function verifyIssued(certificate: Certificate, expected: IssuedExpectation): Promise<Certificate> {
+  const { csr, grant, now } = expected
+  if (!equalBytes(certificate.publicKey, csr.publicKey))
+    throw mismatch('ISSUED_KEY_MISMATCH', 'is for another key than the request')
+  if (!hasSubject(certificate.subject.attributes, grant))
+    throw mismatch('ISSUED_SUBJECT_MISMATCH', 'has another subject than was asked for')
+  checkExtensions(certificate, grant)
+  checkLifetime(certificate, grant, now)
+  await verifyVouched(certificate, expected)
+  return certificate
+}
+
+function hasSubject(attributes: readonly NameAttribute[], grant: Grant): boolean {
+  const asked: readonly NameAttribute[] = [
+    { type: ORGANIZATION, value: grant.clusterId },
+    { type: ORGANIZATIONAL_UNIT, value: roleName(grant.role) },
+    { type: COMMON_NAME, value: grant.nodeId },
+  ]
+  return (
+    attributes.length === asked.length &&
+    asked.every(({ type, value }, index) => attributes[index]?.type === type && attributes[index].value === value)
+  )
+}
+
+function checkExtensions(certificate: Certificate, grant: Grant): void {
+  if (certificate.isCa) throw mismatch('ISSUED_CONSTRAINTS_MISMATCH', 'is that of a ca')
+  const extensions = listExtensions(certificate)
+  const names = nodeNames(grant)
+  if (!sameSet(certificate.dnsNames, names) || countAltNames(extensions) !== names.length)
+    throw mismatch('ISSUED_NAMES_MISMATCH', 'has other alternative names than were asked for')
+  if (!sameSet(certificate.keyUsage, KEY_USAGES) || !sameSet(certificate.extKeyUsage, EXT_KEY_USAGES))
+    throw mismatch(
+      'ISSUED_USAGE_MISMATCH',
+      'is for other uses than signing, key encipherment, tls server and tls client',
+    )
+  checkExtensionTypes(extensions)
+}
+
+function checkLifetime(certificate: Certificate, grant: Grant, now: number): void {
+  const asked = askedValidity(grant, now)
+  const { notBefore, notAfter } = certificate
+  const problem =
+    notAfter > asked.notAfter + ISSUED_TOLERANCE_MS
+      ? 'ends later than was asked for'
+      : notBefore < now - MAX_BACKDATE_MS - ISSUED_TOLERANCE_MS
+        ? 'begins too far in the past'
+        : notBefore > now + ISSUED_TOLERANCE_MS
+          ? 'is not valid yet'
+          : notAfter < now
+            ? 'has ended'
+            : notAfter - notBefore < MIN_LIFETIME_MS && grant[allowShortLifetime] !== true
+              ? 'lives less than a node needs'
+              : null
+  if (problem !== null) throw mismatch('ISSUED_LIFETIME_MISMATCH', problem)
+}
