@@ -1,3 +1,5 @@
+import { parseArgs } from 'node:util'
+import { keepCertificates } from './certificates.ts'
 import { openCluster } from './cluster.ts'
 import type { Scene } from './scene.ts'
 import { openStage } from './stage.ts'
@@ -21,7 +23,8 @@ const STEPS: readonly (readonly [string, (scene: Scene) => Promise<void>])[] = [
   ['Tasks end, and nothing secret is on any disk', scan],
 ]
 
-const json = process.argv.includes('--json')
+const { values: given } = parseArgs({ options: { json: { type: 'boolean' }, certificates: { type: 'string' } } })
+const json = given.json === true
 const stage = openStage({ json, write: (text) => process.stdout.write(text), now: () => Date.now() })
 const cluster = openCluster()
 const scene: Scene = {
@@ -44,6 +47,8 @@ try {
   for (const [at, [title, act]] of STEPS.entries())
     await stage.step({ number: at + 1, title }, async () => {
       await act(scene)
+      if (given.certificates !== undefined && scene.workers.length > 0)
+        await keepCertificates(scene, given.certificates, `step-${at + 1}`)
     })
   stage.close({ ok: true })
 } catch (error) {

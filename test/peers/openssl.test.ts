@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { clearWrapper, type KeyFileContent, openKeyFile } from '@leastwise/identity/node'
 import { expect, it } from 'vitest'
 import { testCluster } from '../support/test-authority.ts'
@@ -58,7 +61,34 @@ async function collect(directory: string, manager: ManagerProcess) {
   }
 }
 
+/** The whole demo, which keeps what certificates it makes. */
+async function runDemo(certificates: string): Promise<number | null> {
+  const demo = fileURLToPath(new URL('../../examples/dist/demo/main.js', import.meta.url))
+  const child = spawn(process.execPath, [demo, '--json', '--certificates', certificates], { stdio: 'ignore' })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return code
+}
+
 describePeer('openssl', needs('openssl'), () => {
+  it('accepts every certificate which the demo made', async () => {
+    using directory = stateDirectory()
+    expect(await runDemo(directory.path)).toBe(0)
+    const root = join(directory.path, 'root.pem')
+    const leaves = readdirSync(directory.path).filter((name) => name !== 'root.pem')
+    // A manager and three workers, before and after their renewals, and the manager's of the lock and the restart.
+    expect(new Set(leaves.map((name) => readFileSync(join(directory.path, name), 'utf8'))).size).toBeGreaterThanOrEqual(
+      9,
+    )
+    for (const path of [root, ...leaves.map((name) => join(directory.path, name))]) {
+      const purposes = path === root ? [[]] : PURPOSES.map((purpose) => ['-purpose', purpose])
+      for (const purpose of purposes)
+        expect(await openssl('verify', '-x509_strict', ...purpose, '-CAfile', root, path)).toEqual({
+          code: 0,
+          output: `${path}: OK`,
+        })
+    }
+  })
+
   it('accepts every certificate of a cluster at its strictest, as server and as client', async () => {
     using directory = stateDirectory()
     await using manager = await startManagerProcess('127.0.0.1:0')
