@@ -13,6 +13,15 @@ import {
   until,
 } from './cluster-processes.ts'
 
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
 let sandbox: Sandbox
 let manager: Manager
 
@@ -176,9 +185,11 @@ describe('a worker that has joined', () => {
     })
     const started = await worker.process.wait('task-started')
     const killed = worker.process.kill('SIGKILL')
-    // The task is a process of its own; here it goes with the worker, as with a machine that loses its power.
-    process.kill(-Number(started['pid']), 'SIGKILL')
+    const group = -Number(started['pid'])
+    // In a namespace the task dies with its worker; elsewhere it goes here as with a machine that loses its power.
+    if (started['isolation'] !== 'namespace') process.kill(group, 'SIGKILL')
     await killed
+    await until('the end of the task', () => !isAlive(group))
     const [root] = deliveryRoots(worker.nodeId)
     expect(readdirSync(root!)).toEqual([task.id])
     answerOf(await manager.operate(['task', 'rm', task.id]))

@@ -109,8 +109,11 @@ function planNamespace(capabilities: IsolationCapabilities, request: IsolationRe
     user === undefined ? ['--ambient-caps=-all'] : [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups']
   return {
     level: 'namespace',
-    command: program('unshare'),
+    // The first process dies with the worker, and everything in the namespace with it: a worker that was killed leaves no task
+    // behind which nobody watches.
+    command: program('setpriv'),
     args: [
+      ...['--pdeathsig', 'KILL', program('unshare')],
       ...[...asUser, ...enter, program('sh'), '-c', SETUP_SCRIPT, 'sh'],
       ...[program('mount'), source, place, request.cwd ?? '/', String(hidden.length), ...hidden],
       // No capability is left to undo a mount with, and none can be regained, not even by a task that is uid 0.
