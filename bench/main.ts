@@ -5,13 +5,24 @@ import { table } from './table.ts'
 
 const AREAS: Readonly<Record<string, () => Promise<Area>>> = {
   issue: async () => (await import('./identity.ts')).issue,
+  request: async () => (await import('./identity-request.ts')).request,
+  authorize: async () => (await import('./identity-authorize.ts')).authorize,
+  import: async () => (await import('./identity-import.ts')).importing,
   seal: async () => (await import('./raftlog.ts')).seal,
-  append: async () => (await import('./raftlog.ts')).append,
+  append: async () => (await import('./raftlog-append.ts')).append,
+  replay: async () => (await import('./raftlog-replay.ts')).replay,
+}
+
+/** Areas that belong together. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  identity: ['issue', 'request', 'authorize', 'import'],
+  raftlog: ['seal', 'append', 'replay'],
+  all: Object.keys(AREAS),
 }
 
 const USAGE = `usage: npm run bench -- AREA [--json] [--quick] [--check]
 
-  AREA     one or more of ${Object.keys(AREAS).join(', ')}, or all
+  AREA     one or more of ${Object.keys(AREAS).join(', ')}; identity for the first four, raftlog for the last three, or all
   --json   one JSON object a line
   --quick  short rounds: a look, not a measurement
   --check  fail when a goal is missed`
@@ -25,7 +36,7 @@ async function main(): Promise<number> {
       check: { type: 'boolean', default: false },
     },
   })
-  const names = positionals.includes('all') ? Object.keys(AREAS) : positionals
+  const names = [...new Set(positionals.flatMap((name) => (Object.hasOwn(GROUPS, name) ? GROUPS[name]! : [name])))]
   const unknown = names.filter((name) => !Object.hasOwn(AREAS, name))
   if (names.length === 0 || unknown.length > 0) {
     console.error(unknown.length > 0 ? `bench: no area ${unknown.join(', ')}\n\n${USAGE}` : USAGE)

@@ -190,6 +190,160 @@ export function logEngineContract(name: string, setUp: () => LogEngine): void {
       expect(await read(log)).toEqual(['1/1 a'])
     })
 
+    it('replaces a suffix by entries that begin where it began', async () => {
+      await using log = await setUp().create()
+      await log.append(['a', 'b', 'c', 'd'].map(utf8))
+      expect(await log.append([utf8('C')], { term: 2n, at: 3n })).toEqual({ first: 3n, last: 3n })
+      expect([log.firstIndex, log.lastIndex, log.lastTerm]).toEqual([1n, 3n, 2n])
+      expect(await read(log)).toEqual(['1/1 a', '2/1 b', '3/2 C'])
+      expect(await read(log, 2n, 3n)).toEqual(['2/1 b', '3/2 C'])
+      expect(await log.append([utf8('D')])).toEqual({ first: 4n, last: 4n })
+      expect(await log.append([utf8('A')], { term: 9n, at: 1n })).toEqual({ first: 1n, last: 1n })
+      expect(await read(log)).toEqual(['1/9 A'])
+      await expect(log.append([utf8('x')], { at: 3n })).rejects.toThrow(RangeError)
+      await expect(log.append([utf8('x')], { at: 0n })).rejects.toThrow(RangeError)
+      await expect(log.append([utf8('x')], { at: 1 as unknown as bigint })).rejects.toThrow(TypeError)
+    })
+
+    it('keeps the order of appends and replacements that do not wait for each other', async () => {
+      await using log = await setUp().create()
+      const ranges = await Promise.all([
+        log.append(['a', 'b', 'c'].map(utf8)),
+        log.append([utf8('B')], { at: 2n }),
+        log.append([utf8('C')]),
+        log.append([utf8('Q'), utf8('R')], { at: 3n }),
+        log.append([utf8('D')]),
+      ])
+      expect(ranges.map(({ first, last }) => `${first}-${last}`)).toEqual(['1-3', '2-2', '3-3', '3-4', '5-5'])
+      expect(await read(log)).toEqual(['1/1 a', '2/1 B', '3/1 Q', '4/1 R', '5/1 D'])
+    })
+
+    it('gives a replay the old entries or the new ones, never both', async () => {
+      await using log = await setUp().create()
+      for (const each of ['a', 'b', 'c', 'd']) await log.append([utf8(each)])
+      const seen: string[] = []
+      for await (const { index, data } of log.entries()) {
+        seen.push(text(data))
+        if (index === 2n) await log.append(['C', 'D', 'E'].map(utf8), { term: 2n, at: 3n })
+      }
+      expect(seen).toEqual(['a', 'b', 'c', 'd'])
+      expect(await read(log, 2n)).toEqual(['2/1 b', '3/2 C', '4/2 D', '5/2 E'])
+    })
+
+    it('never replaces what a snapshot covers or what is committed', async () => {
+      await using log = await setUp().create()
+      await log.append(['a', 'b', 'c', 'd'].map(utf8))
+      const saving = log.saveSnapshot({ index: 2n, term: 1n, data: utf8('ab') })
+      // Also while the snapshot is on its way: it was asked for first.
+      await Promise.resolve()
+      await saving
+      await expect(log.append([utf8('B')], { at: 2n })).rejects.toThrow(RangeError)
+      await log.saveState({ term: 1n, vote: null, commit: 3n })
+      await expect(log.append([utf8('C')], { at: 3n })).rejects.toThrow(RangeError)
+      await log.append([utf8('D')], { at: 4n })
+      expect(await read(log, 3n)).toEqual(['3/1 c', '4/1 D'])
+    })
+
+    it('looks up entries and terms', async () => {
+      await using log = await setUp().create()
+      expect([await log.termAt(0n), await log.termAt(1n), await log.entry(1n)]).toEqual([0n, null, null])
+      await log.append(['a', 'b'].map(utf8))
+      await log.append([utf8('c')], { term: 4n })
+      expect([await log.termAt(2n), await log.termAt(3n), await log.termAt(4n)]).toEqual([1n, 4n, null])
+      expect(await log.entry(2n)).toEqual({ index: 2n, term: 1n, data: utf8('b') })
+      expect(await log.entry(4n)).toBeNull()
+      await expect(log.entry(0n)).rejects.toThrowCode('LOG_GAP')
+      await expect(log.entry('1' as unknown as bigint)).rejects.toThrow(TypeError)
+      await expect(log.termAt(1 as unknown as bigint)).rejects.toThrow(TypeError)
+      await log.saveSnapshot({ index: 3n, term: 4n, data: utf8('abc') })
+      await log.compact(3n)
+      expect([await log.termAt(3n), await log.termAt(4n)]).toEqual([4n, null])
+      await expect(log.termAt(2n)).rejects.toThrowCode('LOG_GAP')
+      await expect(log.entry(3n)).rejects.toThrowCode('LOG_GAP')
+    })
+
+    it('keeps a hard state, alone and with entries', async () => {
+      await using log = await setUp().create()
+      expect(log.state).toBeNull()
+      await log.saveState({ term: 3n, vote: 'node-2', commit: 0n })
+      expect(log.state).toEqual({ term: 3n, vote: 'node-2', commit: 0n })
+      expect([log.lastIndex, log.lastTerm]).toEqual([0n, 0n])
+      await log.append([utf8('a')], { term: 3n, state: { term: 4n, vote: null, commit: 1n } })
+      expect(log.state).toEqual({ term: 4n, vote: null, commit: 1n })
+      const waiting = [log.append([utf8('b')]), log.saveState({ term: 4n, vote: 'node-1', commit: 2n })]
+      await Promise.all([...waiting, log.append([utf8('c')])])
+      expect(log.state).toEqual({ term: 4n, vote: 'node-1', commit: 2n })
+      expect(await read(log)).toEqual(['1/3 a', '2/3 b', '3/3 c'])
+    })
+
+    it('refuses a hard state that takes something back', async () => {
+      await using log = await setUp().create()
+      await log.append([utf8('a')])
+      const state = { term: 2n, vote: 'node-1', commit: 1n }
+      await log.saveState(state)
+      for (const wrong of [{ term: 1n }, { vote: 'node-2' }, { vote: null }, { commit: 0n }, { commit: 2n }]) {
+        await expect(log.saveState({ ...state, ...wrong }), Object.keys(wrong)[0]).rejects.toThrow(RangeError)
+      }
+      for (const vote of ['', 'two words', 'x'.repeat(65), 'é']) {
+        await expect(log.saveState({ term: 3n, vote, commit: 1n })).rejects.toThrow(RangeError)
+      }
+      await expect(log.saveState({ ...state, term: 3 as unknown as bigint })).rejects.toThrow(TypeError)
+      const wrong = { ...state, commit: 3n }
+      await expect(log.append([utf8('b')], { state: wrong })).rejects.toThrow(RangeError)
+      expect(log.state).toEqual(state)
+      expect(log.lastIndex).toBe(1n)
+    })
+
+    it('takes a snapshot from elsewhere in the place of everything', async () => {
+      await using log = await setUp().create()
+      await log.append(['a', 'b'].map(utf8))
+      await log.saveState({ term: 1n, vote: 'node-1', commit: 1n })
+      await log.saveSnapshot({ index: 1n, term: 1n, data: utf8('a') })
+      await log.installSnapshot({ index: 7n, term: 5n, data: utf8('seven') })
+      expect([log.firstIndex, log.lastIndex, log.lastTerm]).toEqual([8n, 7n, 5n])
+      expect(log.snapshotAt).toEqual({ index: 7n, term: 5n })
+      expect(text((await log.loadSnapshot())!.data)).toBe('seven')
+      expect(await read(log)).toEqual([])
+      expect(log.state).toEqual({ term: 1n, vote: 'node-1', commit: 1n })
+      expect([await log.termAt(7n), await log.termAt(8n)]).toEqual([5n, null])
+      await expect(log.termAt(6n)).rejects.toThrowCode('LOG_GAP')
+      await expect(log.installSnapshot({ index: 7n, term: 5n, data: utf8('x') })).rejects.toThrow(RangeError)
+      await expect(log.append([utf8('x')], { term: 4n })).rejects.toThrow(RangeError)
+      await log.append([utf8('h')])
+      await log.saveState({ term: 5n, vote: null, commit: 8n })
+      expect(await read(log)).toEqual(['8/5 h'])
+      await log.rotateDek({ snapshot: (index) => ({ index, term: 5n, data: utf8('eight') }) })
+      expect(log.state).toEqual({ term: 5n, vote: null, commit: 8n })
+      expect(log.lastIndex).toBe(8n)
+    })
+
+    it('takes appends again that come while a snapshot is being installed', async () => {
+      await using log = await setUp().create()
+      await log.append([utf8('a')])
+      const installing = log.installSnapshot({ index: 5n, term: 2n, data: utf8('five') })
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      const data = utf8('next')
+      const appended = log.append([data])
+      data.fill(0x78)
+      await installing
+      const { first } = await appended
+      expect([1n, 2n, 6n]).toContain(first)
+      if (first === 6n) expect(await read(log)).toEqual(['6/2 next'])
+      expect(log.lastIndex).toBeGreaterThanOrEqual(5n)
+    })
+
+    it('gives a frame at a time to whoever wants many', async () => {
+      await using log = await setUp().create()
+      await log.append(['a', 'b', 'c'].map(utf8))
+      await log.append([utf8('d')])
+      const seen: string[] = []
+      for await (const batch of log.batches({ from: 2n })) {
+        expect(batch.length).toBeGreaterThan(0)
+        for (const { data } of batch) seen.push(text(data))
+      }
+      expect(seen).toEqual(['b', 'c', 'd'])
+    })
+
     it('is closed after closing, twice if need be', async () => {
       const log = await setUp().create()
       await log.append([utf8('a')])
@@ -200,6 +354,11 @@ export function logEngineContract(name: string, setUp: () => LogEngine): void {
       await expect(log.loadSnapshot()).rejects.toThrowCode('LOG_CLOSED')
       await expect(log.saveSnapshot({ index: 1n, term: 1n, data: utf8('') })).rejects.toThrowCode('LOG_CLOSED')
       await expect(log.compact(0n)).rejects.toThrowCode('LOG_CLOSED')
+      await expect(log.saveState({ term: 1n, vote: null, commit: 0n })).rejects.toThrowCode('LOG_CLOSED')
+      await expect(log.installSnapshot({ index: 9n, term: 1n, data: utf8('') })).rejects.toThrowCode('LOG_CLOSED')
+      await expect(log.entry(1n)).rejects.toThrowCode('LOG_CLOSED')
+      await expect(log.termAt(1n)).rejects.toThrowCode('LOG_CLOSED')
+      expect(() => log.batches()).toThrowCode('LOG_CLOSED')
       await expect(log.rotateDek({ snapshot: () => Promise.reject(new Error('no')) })).rejects.toThrowCode('LOG_CLOSED')
     })
 
@@ -219,8 +378,33 @@ export function logEngineContract(name: string, setUp: () => LogEngine): void {
         expect(again.repair).toBeNull()
       }
       await using last = await reopen()
+      expect(last.state).toBeNull()
       await last.append([utf8('d')])
       expect(await read(last, 3n)).toEqual(['3/7 c', '4/7 d'])
+    })
+
+    it('holds hard state, replaced entries and an installed snapshot when it is opened again', async () => {
+      const { create, reopen } = setUp()
+      if (reopen === undefined) return
+      const first = await create()
+      await first.append(['a', 'b', 'c'].map(utf8))
+      await first.append([utf8('B')], { term: 2n, at: 2n, state: { term: 2n, vote: 'node-1', commit: 1n } })
+      await first.close()
+      const second = await reopen()
+      expect(await read(second)).toEqual(['1/1 a', '2/2 B'])
+      expect([second.lastIndex, second.lastTerm, await second.termAt(2n)]).toEqual([2n, 2n, 2n])
+      expect(second.state).toEqual({ term: 2n, vote: 'node-1', commit: 1n })
+      await second.installSnapshot({ index: 9n, term: 3n, data: utf8('nine') })
+      await second.close()
+      const third = await reopen()
+      expect([third.firstIndex, third.lastIndex, third.lastTerm]).toEqual([10n, 9n, 3n])
+      expect(third.state).toEqual({ term: 2n, vote: 'node-1', commit: 1n })
+      expect(text((await third.loadSnapshot())!.data)).toBe('nine')
+      await third.append([utf8('j')])
+      await third.close()
+      await using last = await reopen()
+      expect(await read(last)).toEqual(['10/3 j'])
+      expect(last.repair).toBeNull()
     })
   })
 }

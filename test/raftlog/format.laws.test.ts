@@ -16,6 +16,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { deriveFileKey } from '../../packages/raftlog/src/data-key.ts'
 import { parseFileName, segmentName, snapshotName, temporaryName } from '../../packages/raftlog/src/file-names.ts'
+import { decodeHardState, encodeHardState, MAX_STATE_BYTES } from '../../packages/raftlog/src/hard-state.ts'
+import { termRuns } from '../../packages/raftlog/src/term-runs.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
 const dek = createDek(seededRandom(5))
@@ -134,7 +136,7 @@ describe('a frame', () => {
             ...head,
             ...(field === 'type' || field === 'count' ? { [field]: head[field] + 1 } : { [field]: head[field] ^ 1n }),
           }
-          bytes.set(encodeFrameHead(forged, suite))
+          bytes.set(encodeFrameHead(forged, place.previous, suite))
           expect(decodeFrameHead(bytes, suite)).toEqual(forged)
           expect(openFrame(context, place, bytes)).toBeNull()
         },
@@ -143,13 +145,14 @@ describe('a frame', () => {
   })
 
   it('head with any bit flipped is no head', () => {
-    const head = encodeFrameHead(headOf(7, 3n, 2n), suite)
+    const previous = new Uint8Array(16).fill(0xa5)
+    const head = encodeFrameHead(headOf(7, 3n, 2n), previous, suite)
     for (let at = 0; at < head.length * 8; at += 1) {
       const flipped = head.slice()
       flipped[at >> 3]! ^= 1 << (at & 7)
       expect(decodeFrameHead(flipped, suite)).toBeNull()
     }
-    expect(decodeFrameHead(encodeFrameHead(headOf(0xffffffff, 3n, 2n), suite), suite)).toBeNull()
+    expect(decodeFrameHead(encodeFrameHead(headOf(0xffffffff, 3n, 2n), previous, suite), suite)).toBeNull()
   })
 })
 
@@ -169,5 +172,64 @@ describe('a file name', () => {
     for (const name of ['LOCK', '1.log', 'x.tmp', `${segmentName(1n)}x`, '99999999999999999999.log', '']) {
       expect(parseFileName(name)).toBeNull()
     }
+  })
+})
+
+describe('a hard state', () => {
+  const state = fc.record({ term: u63, vote: fc.option(id), commit: u63 })
+
+  it('law: reads back, and is nothing when cut, longer or in other characters', () => {
+    fc.assert(
+      fc.property(state, (wanted) => {
+        const bytes = encodeHardState(wanted)
+        expect(bytes.length).toBeLessThanOrEqual(MAX_STATE_BYTES)
+        expect(decodeHardState(bytes)).toEqual(wanted)
+        for (let length = 0; length < bytes.length; length += 1) {
+          expect(decodeHardState(bytes.subarray(0, length))).toBeNull()
+        }
+        expect(decodeHardState(new Uint8Array([...bytes, 0x61]))).toBeNull()
+        if (wanted.vote === null) return
+        bytes[bytes.length - 1] = 0x20
+        expect(decodeHardState(bytes)).toBeNull()
+      }),
+    )
+  })
+
+  it('law: bytes that read as one are the bytes that it is written as', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 17, maxLength: 90 }), (bytes) => {
+        bytes[16] = bytes.length - 17
+        const read = decodeHardState(bytes)
+        if (read !== null) expect(encodeHardState(read)).toEqual(new Uint8Array(bytes))
+      }),
+    )
+  })
+})
+
+describe('terms by index', () => {
+  it('law: are those of a list of all of them', () => {
+    const put = fc.record({ back: fc.nat(6), raise: fc.nat(2), count: fc.integer({ min: 1, max: 5 }) })
+    fc.assert(
+      fc.property(fc.array(put, { maxLength: 20 }), (puts) => {
+        const terms = termRuns({ index: 10n, term: 3n })
+        let list: bigint[] = []
+        for (const { back, raise, count } of puts) {
+          const kept = Math.max(list.length - back, 0)
+          const term = (list[kept - 1] ?? 3n) + BigInt(raise)
+          list = [...list.slice(0, kept), ...Array.from({ length: count }, () => term)]
+          terms.put(BigInt(kept) + 11n, term, BigInt(count))
+          const copy = terms.copy()
+          for (const each of [terms, copy]) {
+            expect(each.at(9n)).toBeNull()
+            expect(each.at(10n)).toBe(3n)
+            expect(list.map((_, at) => each.at(BigInt(at) + 11n))).toEqual(list)
+            expect(each.at(BigInt(list.length) + 11n)).toBeNull()
+            expect(each.last()).toEqual({ index: BigInt(list.length) + 10n, term: list.at(-1) })
+          }
+        }
+        terms.reset({ index: 50n, term: 9n })
+        expect([terms.at(49n), terms.at(50n), terms.last()]).toEqual([null, 9n, { index: 50n, term: 9n }])
+      }),
+    )
   })
 })

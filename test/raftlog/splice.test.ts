@@ -238,3 +238,106 @@ describe('what a compaction left behind', () => {
     expect(await readAll(await openOn(disk))).toEqual(['2:1:two'])
   })
 })
+
+describe('a segment that replaces entries', () => {
+  async function replaced(): Promise<CrashDisk> {
+    const disk = crashDisk()
+    const log = await createOn(disk)
+    await log.append(['one', 'two', 'three'].map(utf8))
+    await log.append([utf8('TWO')], { term: 2n, at: 2n })
+    await log.append([utf8('THREE')])
+    await log.append([utf8('Three')], { term: 3n, at: 3n })
+    await log.close()
+    return disk
+  }
+
+  it('cannot be taken out from under a later one', async () => {
+    const disk = copyOf(await replaced())
+    expect(await readAll(await openOn(copyOf(disk)))).toEqual(['1:1:one', '2:2:TWO', '3:3:Three'])
+    disk.erase(name(2))
+    await expect(openOn(disk)).rejects.toThrowCode('LOG_GAP')
+  })
+
+  it('cannot be swapped for the one that it replaced', async () => {
+    const disk = await replaced()
+    const copy = copyOf(disk)
+    copy.put(name(3), bytesOf(disk, name(2)))
+    await expect(openOn(copy)).rejects.toThrowCode('RECORD_NOT_AUTHENTIC')
+  })
+
+  it('is proven like any other where the entries that it replaced are damaged', async () => {
+    const disk = await replaced()
+    const copy = copyOf(disk)
+    const bytes = bytesOf(disk, name(2)).slice()
+    // The last frame of segment 2 holds an entry that nobody reads any more.
+    bytes[bytes.length - 20]! ^= 1
+    copy.put(name(2), bytes)
+    await expect(openOn(copy)).rejects.toThrowCode('RECORD_NOT_AUTHENTIC')
+  })
+})
+
+describe('an installed snapshot', () => {
+  async function installed(entries: boolean): Promise<CrashDisk> {
+    const disk = crashDisk()
+    const log = await createOn(disk)
+    await log.append(['one', 'two'].map(utf8))
+    await log.installSnapshot({ index: 9n, term: 4n, data: utf8('nine') })
+    if (entries) await log.append([utf8('ten')])
+    await log.close()
+    return disk
+  }
+
+  it('leaves nothing of what was before', async () => {
+    const disk = await installed(true)
+    expect([...disk.contents.keys()]).toEqual([name(2), snap(9)])
+    expect(await readAll(await openOn(copyOf(disk)))).toEqual(['10:4:ten'])
+  })
+
+  it('is missed when it is gone, also with older segments put back', async () => {
+    const disk = copyOf(await installed(true))
+    disk.erase(snap(9))
+    await expect(openOn(disk)).rejects.toThrowCode('LOG_GAP')
+    const older = await segments(disk.ring())
+    disk.put(name(1), bytesOf(older, name(1)))
+    await expect(openOn(disk)).rejects.toThrowCode('LOG_GAP')
+    const empty = copyOf(await installed(false))
+    empty.erase(snap(9))
+    await expect(openOn(empty)).rejects.toThrowCode('LOG_GAP')
+  })
+
+  it('is refused beside a segment that goes on from another one', async () => {
+    const disk = await installed(true)
+    const other = await installed(true)
+    const copy = crashDisk({ names: disk.contents, ring: other.ring() })
+    await expect(openOn(copy)).rejects.toThrowCode('RECORD_UNKNOWN_KEY')
+    const again = crashDisk({ ring: disk.ring() })
+    const log = await createOn(again)
+    await log.append([utf8('one')])
+    await log.installSnapshot({ index: 9n, term: 4n, data: utf8('other') })
+    await log.close()
+    const mixed = copyOf(disk)
+    mixed.put(snap(9), bytesOf(again, snap(9)))
+    await expect(openOn(mixed)).rejects.toThrowCode('RECORD_NOT_AUTHENTIC')
+  })
+})
+
+describe('a hard state', () => {
+  it('is that of the last frame that holds one, and cannot be cut out of the middle', async () => {
+    const disk = crashDisk()
+    const log = await createOn(disk)
+    const at = [bytesOf(disk, name(1)).length]
+    for (const term of [1n, 2n, 3n]) {
+      await log.saveState({ term, vote: 'node-1', commit: 0n })
+      at.push(bytesOf(disk, name(1)).length)
+    }
+    const bytes = bytesOf(disk, name(1))
+    const without = copyOf(disk)
+    without.put(name(1), new Uint8Array(Buffer.concat([bytes.slice(0, at[1]), bytes.slice(at[2])])))
+    await expect(openOn(without)).rejects.toThrowCode('RECORD_NOT_AUTHENTIC')
+    const torn = copyOf(disk)
+    torn.put(name(1), bytes.slice(0, -1))
+    const again = await openOn(torn)
+    expect(again.state?.term).toBe(2n)
+    expect(again.repair).not.toBeNull()
+  })
+})

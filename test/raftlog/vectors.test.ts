@@ -1,6 +1,7 @@
 import { createDecipheriv, createHash, createHmac, hkdfSync } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { clearWrapper, createSealedLog, openSealedLog, type RandomSource, unlockKeyWrapper } from '@leastwise/raftlog'
 import { describe, expect, it } from 'vitest'
 import { openBox } from '../../packages/raftlog/src/secretbox.ts'
@@ -128,11 +129,17 @@ describe('the recorded directory', () => {
   })
 })
 
+interface ReadFile {
+  readonly kind: number
+  readonly first: bigint
+  readonly lines: string[]
+  readonly state: string | null
+  readonly lastTag: string
+  readonly previous: string
+}
+
 /** A second reader, written from docs/log-format.md alone, on node:crypto and a DataView. */
-function readFile(
-  bytes: Uint8Array,
-  dek: Uint8Array,
-): { readonly lines: string[]; readonly lastTag: string; readonly previous: string } {
+function readFile(bytes: Uint8Array, dek: Uint8Array): ReadFile {
   const buffer = Buffer.from(bytes)
   const headerLength = buffer.readUInt16BE(6)
   const clusterLength = buffer.readUInt8(96)
@@ -160,30 +167,47 @@ function readFile(
   open(0, buffer.subarray(0, headerLength - 20), Buffer.alloc(0), previous)
   const headerHash = createHash('sha256').update(buffer.subarray(0, headerLength)).digest()
   const lines: string[] = []
+  let state: string | null = null
   for (let at = headerLength, number = 0; at < buffer.length; number += 1) {
-    const head = buffer.subarray(at, at + 36)
+    const head = buffer.subarray(at, at + 40)
+    if (head.readUInt32BE(36) !== crc32(head.subarray(0, 36))) throw new Error('head does not match its checksum')
+    if (!head.subarray(32, 36).equals(previous.subarray(0, 4))) throw new Error('head follows another tag')
     const bodyLength = head.readUInt32BE(12)
-    const tag = buffer.subarray(at + 36 + bodyLength, at + 52 + bodyLength)
+    const tag = buffer.subarray(at + 40 + bodyLength, at + 56 + bodyLength)
     const place = Buffer.alloc(8)
     place.writeBigUInt64BE(BigInt(number))
     const body = open(
       number + 1,
       Buffer.concat([headerHash, place, head, previous]),
-      buffer.subarray(at + 36, at + 36 + bodyLength),
+      buffer.subarray(at + 40, at + 40 + bodyLength),
       tag,
     )
-    if (head[4] === 1) {
-      let index = head.readBigUInt64BE(16)
-      for (let from = 0; from < body.length; index += 1n) {
+    if (head[4] === 1 || head[4] === 5) {
+      let from = 0
+      for (let nth = 0; nth < head.readUInt32BE(8); nth += 1) {
         const length = body.readUInt32BE(from)
+        const index = head.readBigUInt64BE(16) + BigInt(nth)
         lines.push(`${index}:${head.readBigUInt64BE(24)}:${body.subarray(from + 4, from + 4 + length).toString()}`)
         from += 4 + length
       }
+      if (head[4] === 5) {
+        const vote = body.subarray(from + 17, from + 17 + body.readUInt8(from + 16)).toString()
+        state = `${body.readBigUInt64BE(from)}/${vote || '-'}/${body.readBigUInt64BE(from + 8)}`
+        from += 17 + vote.length
+      }
+      if (from !== body.length) throw new Error('body goes on after its end')
     } else if (head[4] !== 2) lines.push(body.toString())
     previous = tag
     at += 56 + bodyLength
   }
-  return { lines, lastTag: hex(previous), previous: hex(buffer.subarray(80, 96)) }
+  return {
+    kind: buffer.readUInt8(5),
+    first: buffer.readBigUInt64BE(16),
+    lines,
+    state,
+    lastTag: hex(previous),
+    previous: hex(buffer.subarray(80, 96)),
+  }
 }
 
 describe('a second reader', () => {
@@ -225,5 +249,82 @@ describe('a second reader', () => {
       unhex(vector.unlockKey),
     )
     expect(hex(opened!)).toBe(vector.dek)
+  })
+})
+
+const FOLLOWER_FILE = join(import.meta.dirname, '../vectors/raftlog/follower.json')
+
+/** Two states of a follower's log: with entries that were replaced, then with a snapshot from elsewhere. */
+interface FollowerVector {
+  readonly clusterId: string
+  readonly logId: string
+  readonly dek: string
+  readonly clearRing: string
+  readonly states: readonly {
+    readonly files: Readonly<Record<string, string>>
+    readonly entries: readonly string[]
+    readonly snapshot: string | null
+    readonly hardState: string
+  }[]
+}
+
+async function writeFollower(): Promise<FollowerVector> {
+  const disk = crashDisk()
+  const log = await createSealedLog(partsOn(disk, { ...identity, random: countingRandom() }))
+  const files = () => Object.fromEntries([...disk.contents].map(([name, { bytes }]) => [name, hex(bytes)]))
+  await log.saveState({ term: 1n, vote: 'node-2', commit: 0n })
+  await log.append(['first', 'second', 'third'].map(utf8), { term: 1n })
+  await log.append([utf8('SECOND')], { term: 2n, at: 2n, state: { term: 3n, vote: null, commit: 1n } })
+  await log.append([utf8('THIRD')], { term: 3n })
+  const replaced = files()
+  await log.installSnapshot({ index: 9n, term: 4n, data: utf8('state after nine') })
+  await log.append([utf8('tenth')])
+  return {
+    ...identity,
+    dek: hex(disk.ring()!.slice(-32)),
+    clearRing: hex(disk.ring()!),
+    states: [
+      { files: replaced, entries: ['1:1:first', '2:2:SECOND', '3:3:THIRD'], snapshot: null, hardState: '3/-/1' },
+      { files: files(), entries: ['10:4:tenth'], snapshot: '9:4:state after nine', hardState: '3/-/1' },
+    ],
+  }
+}
+
+if (process.env['UPDATE_VECTORS'] === '1')
+  writeFileSync(FOLLOWER_FILE, `${JSON.stringify(await writeFollower(), null, 2)}\n`)
+const follower = JSON.parse(readFileSync(FOLLOWER_FILE, 'utf8')) as FollowerVector
+
+describe('the recorded follower', () => {
+  it('is what the same life writes today, byte for byte', async () => {
+    expect(await writeFollower()).toEqual(follower)
+  })
+
+  it.each(follower.states)('opens with $entries', async ({ files, entries, snapshot, hardState }) => {
+    const disk = crashDisk({ ring: unhex(follower.clearRing) })
+    for (const [name, bytes] of Object.entries(files)) disk.put(name, unhex(bytes))
+    const log = await openSealedLog(partsOn(disk, identity))
+    expect(await readAll(log)).toEqual(entries)
+    expect(`${log.state?.term}/${log.state?.vote ?? '-'}/${log.state?.commit}`).toBe(hardState)
+    const found = await log.loadSnapshot()
+    expect(found === null ? null : `${found.index}:${found.term}:${text(found.data)}`).toBe(snapshot)
+  })
+
+  it.each(follower.states)('is read by the second reader as $entries', ({ files, entries, snapshot, hardState }) => {
+    const read = Object.keys(files)
+      .sort()
+      .map((name) => readFile(unhex(files[name]!), unhex(follower.dek)))
+    const segments = read.filter(({ kind }) => kind !== 2)
+    const seen = new Map<bigint, string>()
+    let state: string | null = null
+    for (const segment of segments) {
+      // A restart begins the log anew; any other segment replaces what is there from its first index on.
+      for (const index of [...seen.keys()]) if (segment.kind === 3 || index >= segment.first) seen.delete(index)
+      for (const line of segment.lines) seen.set(BigInt(line.split(':')[0]!), line)
+      state = segment.state ?? state
+    }
+    expect([...seen.values()]).toEqual(entries)
+    expect(state).toBe(hardState)
+    const found = read.filter(({ kind }) => kind === 2).map(({ first, lines }) => `${first}:4:${lines.join('')}`)
+    expect(found).toEqual(snapshot === null ? [] : [snapshot])
   })
 })

@@ -1,5 +1,7 @@
 import { MAX_ENTRY_BYTES, MAX_FRAME_ENTRIES, MAX_INDEX, MAX_SNAPSHOT_BYTES, type Snapshot } from './entry.ts'
 import { RaftLogError } from './errors.ts'
+import { isLogId } from './file-header.ts'
+import type { HardState } from './hard-state.ts'
 
 /** Refuses entries that no frame can hold; the same rules for every engine. */
 export function checkEntries(entries: readonly Uint8Array[]): void {
@@ -34,6 +36,49 @@ export function checkSnapshot(snapshot: Snapshot, least: bigint, lastIndex: bigi
   if (snapshot.data.length > MAX_SNAPSHOT_BYTES) {
     throw new RangeError(`snapshot must have at most ${MAX_SNAPSHOT_BYTES} bytes, got ${snapshot.data.length}`)
   }
+}
+
+/** What an append may not touch, and where it may begin at the latest. */
+export interface AppendBounds {
+  /** Index of the newest snapshot, 0 without one. */
+  readonly snapshot: bigint
+  /** Index up to which entries are committed. */
+  readonly commit: bigint
+  readonly last: bigint
+}
+
+/** Refuses to begin behind a hole, or to replace what a snapshot covers or what is committed. */
+export function checkAt(at: bigint, { snapshot, commit, last }: AppendBounds): void {
+  if (typeof at !== 'bigint') throw new TypeError('at must be a bigint')
+  const final = snapshot > commit ? snapshot : commit
+  if (at <= final || at > last + 1n) {
+    throw new RangeError(`an append must begin between ${String(final + 1n)} and ${String(last + 1n)}`)
+  }
+}
+
+/** Refuses a hard state that takes something back, or commits what is not there. */
+export function checkState(state: HardState, before: HardState | null, last: bigint): void {
+  const { term, vote, commit } = state
+  if (typeof term !== 'bigint' || typeof commit !== 'bigint') throw new TypeError('term and commit must be bigint')
+  if (vote !== null && !isLogId(vote)) throw new RangeError('vote must be 1 to 64 visible ASCII characters, or null')
+  if (term < (before?.term ?? 0n) || term > MAX_INDEX) throw new RangeError('term of the hard state must never fall')
+  if (commit < (before?.commit ?? 0n) || commit > last) {
+    throw new RangeError('commit must never fall, and lie in the log')
+  }
+  if (before !== null && term === before.term && before.vote !== null && vote !== before.vote) {
+    throw new RangeError('vote must stay what it is for the rest of its term')
+  }
+}
+
+/** Refuses a snapshot from elsewhere that does not lead beyond what is known already. */
+export function checkInstalled(snapshot: Snapshot, newest: bigint, commit: bigint): void {
+  checkSnapshot(snapshot, newest + 1n, MAX_INDEX - 1n, MAX_INDEX)
+  if (snapshot.index < commit) throw new RangeError('a snapshot from elsewhere must reach as far as what is committed')
+}
+
+/** Refuses what is no index. */
+export function checkIndex(index: bigint): void {
+  if (typeof index !== 'bigint') throw new TypeError('index must be a bigint')
 }
 
 /** Refuses to read what is no longer there. */

@@ -1,6 +1,7 @@
 import { GROUP_COMMIT_BYTES, MAX_FRAME_ENTRIES } from './entry.ts'
 import { RaftLogError } from './errors.ts'
 import { ENTRY_OVERHEAD_BYTES } from './frame.ts'
+import { encodeHardState, type HardState } from './hard-state.ts'
 import type { Appended } from './sealed-log.ts'
 
 /** One group commit, ready to be sealed. */
@@ -9,6 +10,10 @@ export interface Commit {
   readonly term: bigint
   readonly count: number
   readonly body: Uint8Array
+  /** Stands behind the entries in the body, if there is one. */
+  readonly state: HardState | null
+  /** One append fills it and nothing waits behind it. */
+  readonly alone: boolean
 }
 
 /** What the loop needs from its log. */
@@ -22,7 +27,14 @@ export interface CommitLoopParts {
 
 /** Collects appends while the previous frame is on its way to the disk; nothing ever waits for company. */
 export interface CommitLoop {
-  readonly append: (entries: readonly Uint8Array[], term: bigint) => Promise<Appended>
+  /** `at` begins a frame of its own: what stands there is replaced. The last `state` of a frame counts. */
+  readonly append: (
+    entries: readonly Uint8Array[],
+    term: bigint,
+    more?: { readonly at?: bigint | undefined; readonly state?: HardState | undefined },
+  ) => Promise<Appended>
+  /** Gives the next entry this index; nothing may be queued. */
+  readonly skipTo: (index: bigint) => void
   /** Runs `task` between two frames, after all that was queued before it. */
   readonly exclusive: <T>(task: () => Promise<T>) => Promise<T>
   /** Resolves when nothing is queued any more. */
@@ -43,6 +55,7 @@ interface OpenCommit {
   count: number
   used: number
   buffer: Uint8Array
+  state: HardState | null
   readonly waiters: Waiter[]
 }
 
@@ -73,8 +86,11 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
   }
 
   const commit = async (job: OpenCommit): Promise<void> => {
+    const { index, term, count, state } = job
+    if (state !== null) add(job, encodeHardState(state))
     const body = job.buffer.subarray(0, job.used)
-    await parts.commit({ index: job.index, term: job.term, count: job.count, body })
+    const alone = job.waiters.length === 1 && queue.length === 0
+    await parts.commit({ index, term, count, body, state, alone })
     body.fill(0)
     if (job.buffer.length <= KEPT_BUFFER_BYTES && spare.length < KEPT_BUFFERS) spare.push(job.buffer)
     for (const waiter of job.waiters) waiter.resolve()
@@ -99,16 +115,26 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
     running ??= run()
   }
 
-  const openCommit = (term: bigint, count: number, size: number): OpenCommit => {
+  const openCommit = (term: bigint, count: number, size: number, mayJoin: boolean): OpenCommit => {
     const last = queue.at(-1)
     const joins =
+      mayJoin &&
       last?.kind === 'commit' &&
       last.term === term &&
       last.count + count <= MAX_FRAME_ENTRIES &&
       last.used + size <= GROUP_COMMIT_BYTES
     if (joins) return last
     const buffer = spare.pop() ?? new Uint8Array(FIRST_BUFFER_BYTES)
-    const fresh: OpenCommit = { kind: 'commit', index: nextIndex, term, count: 0, used: 0, buffer, waiters: [] }
+    const fresh: OpenCommit = {
+      kind: 'commit',
+      index: nextIndex,
+      term,
+      count: 0,
+      used: 0,
+      buffer,
+      state: null,
+      waiters: [],
+    }
     queue.push(fresh)
     return fresh
   }
@@ -131,10 +157,15 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
         wake()
       })
     },
-    append: async (entries, term) => {
+    skipTo: (index) => {
+      nextIndex = index
+    },
+    append: async (entries, term, { at, state } = {}) => {
       if (failure !== null) throw failure
       const size = entries.reduce((sum, data) => sum + ENTRY_OVERHEAD_BYTES + data.length, 0)
-      const job = openCommit(term, entries.length, size)
+      const mayJoin = at === undefined || at === nextIndex
+      nextIndex = at ?? nextIndex
+      const job = openCommit(term, entries.length, size, mayJoin)
       if (job.used + size > job.buffer.length) job.buffer = grown(job.buffer, job.used, job.used + size)
       // Copied here and now, so that the caller may do with its bytes what it likes.
       const view = new DataView(job.buffer.buffer, job.buffer.byteOffset)
@@ -144,6 +175,7 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
         job.used += ENTRY_OVERHEAD_BYTES + data.length
       }
       job.count += entries.length
+      job.state = state ?? job.state
       const first = nextIndex
       nextIndex += BigInt(entries.length)
       const last = nextIndex - 1n
@@ -154,6 +186,13 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
       return { first, last }
     },
   }
+}
+
+function add(job: OpenCommit, bytes: Uint8Array): void {
+  const needed = job.used + bytes.length
+  if (needed > job.buffer.length) job.buffer = grown(job.buffer, job.used, needed)
+  job.buffer.set(bytes, job.used)
+  job.used = needed
 }
 
 function grown(buffer: Uint8Array, used: number, needed: number): Uint8Array {

@@ -2,10 +2,12 @@ import { RaftLogError } from './errors.ts'
 import { type DecodedHeader, FILE_KIND, TAG_BYTES } from './file-header.ts'
 import { parseFileName, segmentName, snapshotName } from './file-names.ts'
 import { brokenFrame } from './frame-walk.ts'
+import type { HardState } from './hard-state.ts'
 import { formatHex } from './hex.ts'
 import { type LogContext, openProven } from './log-context.ts'
 import type { Repair } from './sealed-log.ts'
 import { type SegmentWalk, segmentWalk } from './segment-walk.ts'
+import { type TermRuns, termRuns } from './term-runs.ts'
 import { isTornTail, readTail } from './torn-tail.ts'
 
 /** One segment of an open log. */
@@ -22,8 +24,9 @@ export interface ScannedLog {
   /** By sequence, without holes. */
   readonly segments: readonly Segment[]
   readonly snapshot: DecodedHeader | null
-  readonly lastIndex: bigint
-  readonly lastTerm: bigint
+  /** Terms from the newest snapshot on, or from an earlier index. */
+  readonly terms: TermRuns
+  readonly state: HardState | null
   readonly lastTag: Uint8Array<ArrayBuffer>
   readonly repair: Repair | null
 }
@@ -36,17 +39,15 @@ const notAuthentic = (what: string, file: string): RaftLogError =>
   new RaftLogError('RECORD_NOT_AUTHENTIC', `${what}; restore the log from a backup`, { place: { file, offset: 0 } })
 
 /**
- * Proves that a segment goes on exactly where the one before ended: index, term and the tag of its last frame.
+ * Proves that a segment goes on where the one before ended, with the tag of its last frame: with the next index and the
+ * same term, or with an earlier index, from which on it replaces what was there.
  *
  * @throws {@link RaftLogError} `RECORD_NOT_AUTHENTIC` if it does not.
  */
 export function proveSuccession(before: SegmentWalk, next: Segment): void {
   const { header } = next
-  if (
-    header.index !== before.nextIndex() ||
-    header.term !== before.term() ||
-    !sameBytes(header.previous, before.tag())
-  ) {
+  const isNext = header.index === before.nextIndex() && header.term === before.term()
+  if (!(isNext || header.index < before.nextIndex()) || !sameBytes(header.previous, before.tag())) {
     throw notAuthentic('segment does not go on where the one before ends', next.name)
   }
 }
@@ -77,30 +78,59 @@ export const holdsLog = (names: readonly string[]): boolean => {
   return sorted.segments.length + sorted.snapshots.length > 0
 }
 
-async function readHeader(log: LogContext, name: string, kind: 1 | 2, number: bigint): Promise<Segment> {
+async function readHeader(
+  log: LogContext,
+  name: string,
+  kind: 'segment' | 'snapshot',
+  number: bigint,
+): Promise<Segment> {
   const file = await openProven(log, name, kind, number)
   if (file === null) throw gap('file vanished while the log was being opened')
   await file.handle.close()
   return { name, header: file.header, keyId: formatHex(file.header.keyId), sizeBytes: file.handle.sizeBytes }
 }
 
-/** The longest run of segments without a hole that ends with the last one. */
+/** The longest run of segments without a hole that ends with the last one; nothing counts before a restart. */
 async function readRun(log: LogContext, sequences: readonly bigint[]): Promise<readonly Segment[]> {
   const run: Segment[] = []
   let expected = sequences.at(-1)
   for (const sequence of sequences.toReversed()) {
     if (sequence !== expected) break
-    run.push(await readHeader(log, segmentName(sequence), FILE_KIND.segment, sequence))
+    const segment = await readHeader(log, segmentName(sequence), 'segment', sequence)
+    run.push(segment)
+    if (segment.header.kind === FILE_KIND.restart) break
     expected -= 1n
   }
   return run.reverse()
+}
+
+/**
+ * An installed snapshot is written after the segment that goes on from it. A crash between the two leaves that segment
+ * without anything that it goes on from: then the log is what it was before, and the segment holds nothing yet.
+ */
+async function withoutUnfinishedRestart(
+  log: LogContext,
+  sequences: readonly bigint[],
+  snapshot: DecodedHeader | null,
+): Promise<readonly Segment[]> {
+  const run = await readRun(log, sequences)
+  const last = run.at(-1)
+  const isUnfinished =
+    last?.header.kind === FILE_KIND.restart && (snapshot === null || snapshot.sequence < last.header.sequence)
+  if (!isUnfinished) return run
+  const { walk } = await walkSegment(log, last, true)
+  if (walk.nextIndex() !== last.header.index) throw gap('snapshot that the last segment goes on from is gone')
+  return await readRun(log, sequences.slice(0, -1))
 }
 
 /** The run must reach back to the snapshot (or to the beginning), and hold the very segment that the snapshot names. */
 function proveRun(run: readonly Segment[], snapshot: DecodedHeader | null): void {
   const [first] = run
   if (first === undefined) throw gap('every segment after the snapshot is gone')
-  if (first.header.index > (snapshot?.index ?? 0n) + 1n) throw gap('entries before the first segment are gone')
+  const begin = (snapshot?.index ?? 0n) + 1n
+  const reaches = run.some(({ header }) => header.index <= begin)
+  if (!reaches || (snapshot === null && first.header.index !== 1n))
+    throw gap('entries before the first segment are gone')
   if (first.header.sequence === 1n && !sameBytes(first.header.previous, new Uint8Array(TAG_BYTES))) {
     throw notAuthentic('first segment names one before it', first.name)
   }
@@ -121,13 +151,20 @@ function proveFrom(run: readonly Segment[], snapshot: DecodedHeader | null): num
   )
 }
 
+/** What the frames of walked segments add up to. */
+interface Found {
+  readonly terms: TermRuns
+  state: HardState | null
+}
+
 /** Walks one segment to its end; in the last one a torn tail is cut off. */
 async function walkSegment(
   log: LogContext,
   segment: Segment,
   isLast: boolean,
+  found?: Found,
 ): Promise<{ readonly walk: SegmentWalk; readonly repair: Repair | null }> {
-  const file = await openProven(log, segment.name, FILE_KIND.segment, segment.header.sequence)
+  const file = await openProven(log, segment.name, 'segment', segment.header.sequence)
   if (file === null) throw gap('segment vanished while the log was being opened')
   try {
     const { sizeBytes } = file.handle
@@ -135,6 +172,11 @@ async function walkSegment(
     for (;;) {
       const step = await walk.next()
       if (step.kind === 'end') break
+      if (step.kind === 'entries' && found !== undefined) {
+        const [first] = step.entries
+        if (first !== undefined) found.terms.put(first.index, first.term, BigInt(step.entries.length))
+        found.state = step.state ?? found.state
+      }
       if (step.kind !== 'broken') continue
       if (!isLast || !isTornTail(await readTail(file.handle, walk.offset()), log.suite)) {
         throw brokenFrame(walk.place(), step.incomplete)
@@ -160,15 +202,24 @@ export async function scanDirectory(log: LogContext): Promise<ScannedLog> {
     throw new RaftLogError('LOG_MISSING', 'directory holds no log; create it first, or give the right directory')
   }
   const snapshot =
-    newest === undefined ? null : (await readHeader(log, snapshotName(newest), FILE_KIND.snapshot, newest)).header
-  const run = await readRun(log, names.segments)
+    newest === undefined ? null : (await readHeader(log, snapshotName(newest), 'snapshot', newest)).header
+  const run = await withoutUnfinishedRestart(log, names.segments, snapshot)
   proveRun(run, snapshot)
 
   let before: SegmentWalk | null = null
   let repair: Repair | null = null
-  for (const segment of run.slice(proveFrom(run, snapshot))) {
+  const walkable = run.slice(proveFrom(run, snapshot))
+  const base = walkable[0]?.header
+  const found: Found = {
+    terms: termRuns(base === undefined ? { index: 0n, term: 0n } : { index: base.index - 1n, term: base.term }),
+    state: null,
+  }
+  for (const segment of walkable) {
     if (before !== null) proveSuccession(before, segment)
-    const walked = await walkSegment(log, segment, segment === run.at(-1))
+    const { index, term } = segment.header
+    if (found.terms.at(index - 1n) === null) found.terms.reset({ index: index - 1n, term })
+    else found.terms.put(index, term, 0n)
+    const walked = await walkSegment(log, segment, segment === run.at(-1), found)
     before = walked.walk
     repair = walked.repair
   }
@@ -185,8 +236,7 @@ export async function scanDirectory(log: LogContext): Promise<ScannedLog> {
   return {
     segments: [...run.slice(0, -1), { ...last, sizeBytes: before.offset() }],
     snapshot,
-    lastIndex: before.nextIndex() - 1n,
-    lastTerm: before.term(),
+    ...found,
     lastTag: before.tag(),
     repair,
   }

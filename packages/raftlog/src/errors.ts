@@ -19,6 +19,17 @@ export type RaftLogErrorCode =
   | 'DISK_FULL'
   | 'DIRECTORY_UNSAFE'
   | 'DIRECTORY_UNWRITABLE'
+  | 'KEEPER_UNREACHABLE'
+  | 'KEEPER_REFUSED'
+  | 'KEEPER_ANSWER_INVALID'
+  | 'KEEPER_WRAPPING_TOO_LARGE'
+  | 'SHARE_MALFORMED'
+  | 'SHARE_UNSUPPORTED_VERSION'
+  | 'SHARE_DAMAGED'
+  | 'SHARES_TOO_FEW'
+  | 'SHARES_REPEATED'
+  | 'SHARES_MIXED'
+  | 'SHARES_WRONG'
 
 /** Every code, once, in the order of the documentation. */
 export const RAFT_LOG_ERROR_CODES: readonly RaftLogErrorCode[] = [
@@ -41,6 +52,17 @@ export const RAFT_LOG_ERROR_CODES: readonly RaftLogErrorCode[] = [
   'DISK_FULL',
   'DIRECTORY_UNSAFE',
   'DIRECTORY_UNWRITABLE',
+  'KEEPER_UNREACHABLE',
+  'KEEPER_REFUSED',
+  'KEEPER_ANSWER_INVALID',
+  'KEEPER_WRAPPING_TOO_LARGE',
+  'SHARE_MALFORMED',
+  'SHARE_UNSUPPORTED_VERSION',
+  'SHARE_DAMAGED',
+  'SHARES_TOO_FEW',
+  'SHARES_REPEATED',
+  'SHARES_MIXED',
+  'SHARES_WRONG',
 ]
 
 /** Where in a log directory a refusal happened: a file name without its directory, and a byte offset. */
@@ -52,6 +74,7 @@ export interface RecordPlace {
 /** Options of a {@link RaftLogError}. */
 export interface RaftLogErrorOptions extends ErrorOptions {
   readonly place?: RecordPlace
+  readonly shares?: readonly number[]
 }
 
 /**
@@ -63,9 +86,12 @@ export class RaftLogError extends Error {
   readonly code: RaftLogErrorCode
   /** The damaged place, or null where no single place is to blame. */
   readonly place: RecordPlace | null
+  /** The shares to blame: their places in the list that was given, counted from 1. Empty where none is to blame alone. */
+  readonly shares: readonly number[]
   constructor(code: RaftLogErrorCode, message: string, options?: RaftLogErrorOptions) {
     super(message, options)
     this.code = code
     this.place = options?.place ?? null
+    this.shares = options?.shares ?? []
   }
 }

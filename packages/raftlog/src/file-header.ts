@@ -13,15 +13,25 @@ export const MAX_ID_LENGTH = 64
 /** Longest header: fixed part, both ids, tag, checksum. Enough to read one whole. */
 export const MAX_HEADER_BYTES: number = 96 + 2 * (1 + MAX_ID_LENGTH) + TAG_BYTES + 4
 
-/** Mark of a file that holds entries, and of one that holds a snapshot. */
-export const FILE_KIND: { readonly segment: 1; readonly snapshot: 2 } = { segment: 1, snapshot: 2 }
+/**
+ * Mark of a file that holds entries, of one that holds a snapshot, and of a segment that does not go on from the one
+ * before, but from a snapshot that was installed.
+ */
+export const FILE_KIND: { readonly segment: 1; readonly snapshot: 2; readonly restart: 3 } = {
+  segment: 1,
+  snapshot: 2,
+  restart: 3,
+}
+
+/** One of {@link FILE_KIND}. */
+export type FileKind = 1 | 2 | 3
 
 /** What stands at the head of each file. */
 export interface FileHeader {
-  readonly kind: 1 | 2
+  readonly kind: FileKind
   /** Segment: its own number. Snapshot: the number of the segment that was begun just before it. */
   readonly sequence: bigint
-  /** Segment: index of its first entry. Snapshot: the last index that it covers. */
+  /** Segment: index of its first entry, which replaces what earlier segments hold from there on. Snapshot: the last index that it covers. */
   readonly index: bigint
   /** Segment: term of the entry before its first. Snapshot: term at its index. */
   readonly term: bigint
@@ -109,7 +119,8 @@ export function decodeHeader(bytes: Uint8Array, file: string, suite: CipherSuite
     })
   }
   const kind = cursor.u8()
-  if (kind !== FILE_KIND.segment && kind !== FILE_KIND.snapshot) throw malformed('is of no known kind')
+  if (kind !== FILE_KIND.segment && kind !== FILE_KIND.snapshot && kind !== FILE_KIND.restart)
+    throw malformed('is of no known kind')
   const lengthBytes = cursor.u16()
   const fields = { sequence: cursor.u64(), index: cursor.u64(), term: cursor.u64() }
   const secrets = {

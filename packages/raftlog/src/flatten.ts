@@ -17,19 +17,22 @@ export function flatten<T>(batches: AsyncGenerator<readonly T[], void, void>): A
     return { done: false, value: batch[at++] as T }
   }
 
+  // Calls that do not wait for each other are served in their order.
+  const queued = async (): Promise<IteratorResult<T, void>> => {
+    const mine: Promise<IteratorResult<T, void>> = (pulling ?? Promise.resolve()).then(pull)
+    const settled = mine.catch(() => undefined)
+    pulling = settled
+    try {
+      return await mine
+    } finally {
+      if (pulling === settled) pulling = null
+    }
+  }
+
   return {
-    next: async () => {
-      // Calls that do not wait for each other are served in their order.
-      if (pulling === null && at < batch.length) return { done: false, value: batch[at++] as T }
-      const mine: Promise<IteratorResult<T, void>> = (pulling ?? Promise.resolve()).then(pull)
-      const settled = mine.catch(() => undefined)
-      pulling = settled
-      try {
-        return await mine
-      } finally {
-        if (pulling === settled) pulling = null
-      }
-    },
+    // Not an async function: for most items that would cost more than the rest of their way.
+    next: () =>
+      pulling === null && at < batch.length ? Promise.resolve({ done: false, value: batch[at++] as T }) : queued(),
     return: async () => {
       batch = []
       await batches.return()

@@ -6,13 +6,13 @@ import {
   FRAME_HEAD_BYTES,
   FRAME_OVERHEAD_BYTES,
   type FrameHead,
-  isIntact,
+  isLinked,
   openFrame,
 } from './frame.ts'
 import type { ProvenFile } from './log-context.ts'
 import type { CipherSuite } from './ports.ts'
 
-/** What a walk met next. `broken`: no whole frame that matches its checksum; whether a crash did it is decided elsewhere. */
+/** What a walk met next. `broken`: no whole frame that opens in this place; whether a crash did it is decided elsewhere. */
 export type WalkStep =
   | { readonly kind: 'frame'; readonly head: FrameHead; readonly body: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'skipped'; readonly head: FrameHead }
@@ -45,23 +45,22 @@ export function frameWalk(file: ProvenFile, limit: number, suite: CipherSuite): 
     next: async (skip) => {
       if (offset === limit) return { kind: 'end' }
       if (limit - offset < FRAME_HEAD_BYTES) return { kind: 'broken', incomplete: true }
-      const head = decodeFrameHead(await view(offset, FRAME_HEAD_BYTES), suite)
+      const headBytes = await view(offset, FRAME_HEAD_BYTES)
+      const head = decodeFrameHead(headBytes, suite)
       if (head === null) return { kind: 'broken', incomplete: false }
+      // A crash leaves half of the frame that belongs here, never one that belongs elsewhere.
+      if (!isLinked(headBytes, tag)) {
+        throw brokenFrame(place(), false)
+      }
       const length = FRAME_OVERHEAD_BYTES + head.bodyBytes
       if (limit - offset < length) return { kind: 'broken', incomplete: true }
       const frame = await view(offset, length)
-      const skipped = skip?.(head) ?? false
       let body: Uint8Array<ArrayBuffer> | null = null
-      if (!skipped) {
-        if (!isIntact(frame, suite)) return { kind: 'broken', incomplete: false }
+      if (skip?.(head) !== true) {
         body = openFrame(file.frames, { number, previous: tag }, frame)
-        if (body === null) {
-          throw new RaftLogError('RECORD_NOT_AUTHENTIC', 'frame is not authentic; restore the log from a backup', {
-            place: place(),
-          })
-        }
+        if (body === null) return { kind: 'broken', incomplete: false }
       }
-      tag = new Uint8Array(frame.subarray(length - 4 - TAG_BYTES, length - 4))
+      tag = new Uint8Array(frame.subarray(length - TAG_BYTES))
       offset += length
       number += 1
       return body === null ? { kind: 'skipped', head } : { kind: 'frame', head, body }
@@ -73,6 +72,6 @@ export function frameWalk(file: ProvenFile, limit: number, suite: CipherSuite): 
 export const brokenFrame = (place: RecordPlace, incomplete: boolean): RaftLogError =>
   incomplete
     ? new RaftLogError('RECORD_TRUNCATED', 'frame ends before its length; restore the log from a backup', { place })
-    : new RaftLogError('RECORD_NOT_AUTHENTIC', 'frame does not match its checksum; restore the log from a backup', {
+    : new RaftLogError('RECORD_NOT_AUTHENTIC', 'frame is not authentic; restore the log from a backup', {
         place,
       })

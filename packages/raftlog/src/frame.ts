@@ -1,19 +1,21 @@
 import { MAX_ENTRY_BYTES, MAX_FRAME_ENTRIES } from './entry.ts'
 import { TAG_BYTES } from './file-header.ts'
+import { MAX_STATE_BYTES } from './hard-state.ts'
 import type { Aead, CipherSuite } from './ports.ts'
 
 /** What a frame holds. A number that is not here belongs to a later release. */
-export const FRAME_TYPE: { readonly entries: 1; readonly end: 2; readonly chunk: 3; readonly lastChunk: 4 } = {
-  entries: 1,
-  end: 2,
-  chunk: 3,
-  lastChunk: 4,
-}
+export const FRAME_TYPE: {
+  readonly entries: 1
+  readonly end: 2
+  readonly chunk: 3
+  readonly lastChunk: 4
+  readonly state: 5
+} = { entries: 1, end: 2, chunk: 3, lastChunk: 4, state: 5 }
 
 /** The clear head of a frame; all of it is authenticated. */
 export interface FrameHead {
   readonly type: number
-  /** Entries in the frame; in a snapshot the number of the chunk. */
+  /** Entries in the frame, none in one that holds a hard state alone; in a snapshot the number of the chunk. */
   readonly count: number
   readonly bodyBytes: number
   /** Index of the first entry; in a snapshot its index. */
@@ -35,33 +37,64 @@ export interface FramePlace {
 }
 
 /** Bytes of a frame's head, its own checksum included. */
-export const FRAME_HEAD_BYTES = 36
+export const FRAME_HEAD_BYTES = 40
 /** Bytes that a frame adds to its body. */
-export const FRAME_OVERHEAD_BYTES: number = FRAME_HEAD_BYTES + TAG_BYTES + 4
+export const FRAME_OVERHEAD_BYTES: number = FRAME_HEAD_BYTES + TAG_BYTES
 /** Bytes that each entry adds to its data. */
 export const ENTRY_OVERHEAD_BYTES = 4
-/** Largest body: the largest append, with a length before each entry. */
-export const MAX_BODY_BYTES: number = MAX_ENTRY_BYTES + MAX_FRAME_ENTRIES * ENTRY_OVERHEAD_BYTES
+/** Largest body: the largest append, with a length before each entry, and a hard state behind them. */
+export const MAX_BODY_BYTES: number = MAX_ENTRY_BYTES + MAX_FRAME_ENTRIES * ENTRY_OVERHEAD_BYTES + MAX_STATE_BYTES
 /** Largest frame. */
 export const MAX_FRAME_BYTES: number = MAX_BODY_BYTES + FRAME_OVERHEAD_BYTES
 
 /** The four bytes that each frame begins with: "LWFR". */
 export const FRAME_MARK: Uint8Array<ArrayBuffer> = Uint8Array.of(0x4c, 0x57, 0x46, 0x52)
 
-const ASSOCIATED_BYTES = 32 + 8 + FRAME_HEAD_BYTES + TAG_BYTES
+const LINK_AT = 32
+const LINK_BYTES = 4
+const CHECKSUM_AT = LINK_AT + LINK_BYTES
 
-/** mark(4) ‖ type(1) ‖ zero(3) ‖ count(4) ‖ body length(4) ‖ index(8) ‖ term(8) ‖ CRC-32 of these(4) */
-export function encodeFrameHead(head: FrameHead, suite: CipherSuite): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(FRAME_HEAD_BYTES)
-  const view = new DataView(out.buffer)
-  out.set(FRAME_MARK)
-  view.setUint8(4, head.type)
-  view.setUint32(8, head.count)
-  view.setUint32(12, head.bodyBytes)
-  view.setBigUint64(16, head.index)
-  view.setBigUint64(24, head.term)
-  view.setUint32(32, suite.crc32(out.subarray(0, 32)))
-  return out
+// Offsets in the associated data: header hash(32) ‖ number(8) ‖ head(40) ‖ previous tag(16).
+const NUMBER_AT = 32
+const HEAD_AT = NUMBER_AT + 8
+const PREVIOUS_AT = HEAD_AT + FRAME_HEAD_BYTES
+const ASSOCIATED_BYTES = PREVIOUS_AT + TAG_BYTES
+
+// Fresh memory for each frame costs as much as sealing a small one, so all share this. It is filled and used within one
+// synchronous call.
+const associated = new Uint8Array(ASSOCIATED_BYTES)
+const fields = new DataView(associated.buffer)
+const headPart = associated.subarray(HEAD_AT, PREVIOUS_AT)
+const checkedPart = headPart.subarray(0, CHECKSUM_AT)
+
+/** header hash(32) ‖ number(8) ‖ head(40) ‖ previous tag(16), the head yet to be set */
+function beginAssociated({ headerHash }: Pick<FrameContext, 'headerHash'>, { number, previous }: FramePlace): void {
+  associated.set(headerHash)
+  fields.setUint32(NUMBER_AT + 4, number)
+  associated.set(previous, PREVIOUS_AT)
+}
+
+/** Writes the head into its place in the associated data, whose previous tag must be set. */
+function writeHead(head: FrameHead, suite: CipherSuite): void {
+  associated.set(FRAME_MARK, HEAD_AT)
+  fields.setUint32(HEAD_AT + 4, head.type * 0x1000000)
+  fields.setUint32(HEAD_AT + 8, head.count)
+  fields.setUint32(HEAD_AT + 12, head.bodyBytes)
+  fields.setBigUint64(HEAD_AT + 16, head.index)
+  fields.setBigUint64(HEAD_AT + 24, head.term)
+  associated.copyWithin(HEAD_AT + LINK_AT, PREVIOUS_AT, PREVIOUS_AT + LINK_BYTES)
+  fields.setUint32(HEAD_AT + CHECKSUM_AT, suite.crc32(checkedPart))
+}
+
+/**
+ * mark(4) ‖ type(1) ‖ zero(3) ‖ count(4) ‖ body length(4) ‖ index(8) ‖ term(8) ‖ link(4) ‖ CRC-32 of these(4)
+ *
+ * @param previous - Tag of the frame before (or of the header); the link is its first four bytes.
+ */
+export function encodeFrameHead(head: FrameHead, previous: Uint8Array, suite: CipherSuite): Uint8Array<ArrayBuffer> {
+  associated.set(previous.subarray(0, LINK_BYTES), PREVIOUS_AT)
+  writeHead(head, suite)
+  return headPart.slice()
 }
 
 /** Reads a frame's head; null if these bytes are no intact head. */
@@ -69,7 +102,7 @@ export function decodeFrameHead(bytes: Uint8Array, suite: CipherSuite): FrameHea
   if (bytes.length < FRAME_HEAD_BYTES) return null
   const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEAD_BYTES)
   const marked = FRAME_MARK.every((byte, at) => bytes[at] === byte)
-  if (!marked || view.getUint32(32) !== suite.crc32(bytes.subarray(0, 32))) return null
+  if (!marked || view.getUint32(CHECKSUM_AT) !== suite.crc32(bytes.subarray(0, CHECKSUM_AT))) return null
   const reserved = view.getUint32(4) & 0xffffff
   const bodyBytes = view.getUint32(12)
   if (reserved !== 0 || bodyBytes > MAX_BODY_BYTES) return null
@@ -82,31 +115,35 @@ export function decodeFrameHead(bytes: Uint8Array, suite: CipherSuite): FrameHea
   }
 }
 
-/** header hash(32) ‖ number(8) ‖ head(36) ‖ previous tag(16) */
-function associatedData(context: FrameContext, place: FramePlace, head: Uint8Array): Uint8Array {
-  const out = new Uint8Array(ASSOCIATED_BYTES)
-  out.set(context.headerHash)
-  new DataView(out.buffer).setBigUint64(32, BigInt(place.number))
-  out.set(head, 40)
-  out.set(place.previous, 40 + FRAME_HEAD_BYTES)
-  return out
+/**
+ * Whether a head says that it follows this tag. It tells a frame that stands where it does not belong from one that
+ * was only half written; that nobody forged it is proven by {@link openFrame} alone.
+ */
+export function isLinked(head: Uint8Array, previous: Uint8Array): boolean {
+  for (let at = 0; at < LINK_BYTES; at += 1) if (head[LINK_AT + at] !== previous[at]) return false
+  return true
 }
 
 /** zero(4) ‖ frame number + 1 (8): a counter, safe because every file has a key of its own. */
 function frameNonce(number: number): Uint8Array {
   const out = new Uint8Array(12)
-  new DataView(out.buffer).setBigUint64(4, BigInt(number + 1))
+  // At most 2^20 frames are sealed under one key.
+  const counter = number + 1
+  out[8] = counter >>> 24
+  out[9] = counter >>> 16
+  out[10] = counter >>> 8
+  out[11] = counter
   return out
 }
 
 /** A sealed frame, in the parts to write one after the other. */
 export interface SealedFrame {
   readonly parts: readonly Uint8Array[]
-  readonly tag: Uint8Array<ArrayBuffer>
+  readonly tag: Uint8Array
   readonly lengthBytes: number
 }
 
-/** head ‖ sealed body ‖ tag(16) ‖ CRC-32 of all before(4). No two frames of one file may have the same number. */
+/** head ‖ sealed body ‖ tag(16). No two frames of one file may have the same number. */
 export function sealFrame(
   context: FrameContext,
   place: FramePlace,
@@ -114,31 +151,26 @@ export function sealFrame(
   body: Uint8Array,
   suite: CipherSuite,
 ): SealedFrame {
-  const headBytes = encodeFrameHead(head, suite)
-  const sealed = context.key.seal(frameNonce(place.number), associatedData(context, place, headBytes), body)
-  const foot = new Uint8Array(TAG_BYTES + 4)
-  foot.set(sealed.tag)
-  const tag = foot.subarray(0, TAG_BYTES)
-  const checksum = suite.crc32(tag, suite.crc32(sealed.body, suite.crc32(headBytes)))
-  new DataView(foot.buffer).setUint32(TAG_BYTES, checksum)
-  return { parts: [headBytes, sealed.body, foot], tag, lengthBytes: FRAME_OVERHEAD_BYTES + body.length }
-}
-
-/** Whether a whole frame matches its checksum: a torn write does not, a forgery may. */
-export function isIntact(frame: Uint8Array, suite: CipherSuite): boolean {
-  const covered = frame.length - 4
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
-  return view.getUint32(covered) === suite.crc32(frame.subarray(0, covered))
+  beginAssociated(context, place)
+  writeHead(head, suite)
+  const headBytes = headPart.slice()
+  const sealed = context.key.seal(frameNonce(place.number), associated, body)
+  return {
+    parts: [headBytes, sealed.body, sealed.tag],
+    tag: sealed.tag,
+    lengthBytes: FRAME_OVERHEAD_BYTES + body.length,
+  }
 }
 
 /** Opens a whole frame; null if it was not sealed under this key for this place. */
 export function openFrame(context: FrameContext, place: FramePlace, frame: Uint8Array): Uint8Array<ArrayBuffer> | null {
-  const head = frame.subarray(0, FRAME_HEAD_BYTES)
-  const tagAt = frame.length - 4 - TAG_BYTES
+  beginAssociated(context, place)
+  associated.set(frame.subarray(0, FRAME_HEAD_BYTES), HEAD_AT)
+  const tagAt = frame.length - TAG_BYTES
   return context.key.open(
     frameNonce(place.number),
-    associatedData(context, place, head),
+    associated,
     frame.subarray(FRAME_HEAD_BYTES, tagAt),
-    frame.subarray(tagAt, tagAt + TAG_BYTES),
+    frame.subarray(tagAt),
   )
 }

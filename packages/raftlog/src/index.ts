@@ -22,6 +22,7 @@ export {
   encodeHeader,
   FILE_KIND,
   type FileHeader,
+  type FileKind,
   FORMAT_VERSION,
   verifyHeader,
 } from './file-header.ts'
@@ -37,6 +38,10 @@ export {
   type SealedFrame,
   sealFrame,
 } from './frame.ts'
+export type { HardState } from './hard-state.ts'
+export { anyOf, keepersOf, MAX_KEEPERS } from './keepers/any-of.ts'
+export { MAX_SHARES, type ShareLabel } from './keepers/share-text.ts'
+export { combineShares, describeShare, type SplitOptions, splitUnlockKey } from './keepers/unlock-shares.ts'
 export { clearWrapper, UNLOCK_KEY_BYTES, unlockKeyWrapper } from './key-wrapper.ts'
 export {
   decodeKeyring,

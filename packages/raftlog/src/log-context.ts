@@ -47,7 +47,7 @@ export async function proveHeader(
 export async function openProven(
   log: LogContext,
   name: string,
-  kind: 1 | 2,
+  kind: 'segment' | 'snapshot',
   number: bigint,
 ): Promise<ProvenFile | null> {
   const handle = await log.files.open(name)
@@ -56,7 +56,8 @@ export async function openProven(
     const proven = await proveHeader(log, handle, name)
     const { header } = proven
     // A genuine file under the name of another one is as good as forged.
-    if (header.kind !== kind || (kind === FILE_KIND.segment ? header.sequence : header.index) !== number) {
+    const isSnapshot = header.kind === FILE_KIND.snapshot
+    if (isSnapshot !== (kind === 'snapshot') || (isSnapshot ? header.index : header.sequence) !== number) {
       throw new RaftLogError(
         'RECORD_NOT_AUTHENTIC',
         'file stands under a name that is not its own; restore the directory',

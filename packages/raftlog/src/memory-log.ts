@@ -1,6 +1,18 @@
-import { checkCompaction, checkEntries, checkFrom, checkSnapshot, checkTerm, closedLog } from './append-rules.ts'
+import {
+  checkAt,
+  checkCompaction,
+  checkEntries,
+  checkFrom,
+  checkIndex,
+  checkInstalled,
+  checkSnapshot,
+  checkState,
+  checkTerm,
+  closedLog,
+} from './append-rules.ts'
 import type { Entry, Snapshot } from './entry.ts'
-import type { SealedLog } from './sealed-log.ts'
+import type { HardState } from './hard-state.ts'
+import type { EntryRange, SealedLog } from './sealed-log.ts'
 
 /**
  * A log in memory with the rules of the one on disk, for tests and simulation: nothing is sealed, nothing survives.
@@ -8,78 +20,126 @@ import type { SealedLog } from './sealed-log.ts'
 export function memoryLog(): SealedLog {
   let entries: Entry[] = []
   let newest: Snapshot | null = null
-  let dropped = 0n
-  let lastTerm = 0n
+  let state: HardState | null = null
+  // Position of the last entry that is gone.
+  let dropped = { index: 0n, term: 0n }
   let closed = false
   const check = (): void => {
     if (closed) throw closedLog()
   }
-  const lastIndex = (): bigint => dropped + BigInt(entries.length)
+  const last = () => entries.at(-1) ?? dropped
   const close = (): Promise<void> => {
     closed = true
     return Promise.resolve()
   }
+  const at = (index: bigint): Entry | undefined => entries[Number(index - dropped.index) - 1]
+  const set = ({ index, term, data }: Snapshot): void => {
+    newest = { index, term, data: new Uint8Array(data) }
+  }
   const keep = (snapshot: Snapshot, least: bigint): void => {
-    checkSnapshot(snapshot, least, lastIndex(), lastTerm)
-    newest = { index: snapshot.index, term: snapshot.term, data: new Uint8Array(snapshot.data) }
+    checkSnapshot(snapshot, least, last().index, last().term)
+    set(snapshot)
   }
   const compact = (upTo: bigint): void => {
     checkCompaction(upTo, newest?.index ?? 0n)
-    if (upTo <= dropped) return
-    entries = entries.slice(Number(upTo - dropped))
-    dropped = upTo
+    const end = at(upTo)
+    if (end === undefined) return
+    entries = entries.slice(Number(upTo - dropped.index))
+    dropped = { index: end.index, term: end.term }
   }
   const rotate: SealedLog['rotateDek'] = async ({ snapshot, signal }) => {
     check()
     signal?.throwIfAborted()
-    const atLeast = lastIndex()
+    const atLeast = last().index
     if (atLeast === 0n) return
     keep(await snapshot(atLeast), atLeast)
     compact(atLeast)
   }
-  async function* read(from: bigint, to: bigint, signal: AbortSignal | undefined): AsyncGenerator<Entry, void, void> {
-    for (let index = from; index <= to; index += 1n) {
+  async function* read(
+    held: readonly Entry[],
+    from: bigint,
+    to: bigint,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly [Entry], void, void> {
+    for (const entry of held) {
+      if (entry.index < from || entry.index > to) continue
       signal?.throwIfAborted()
-      const entry = entries[Number(index - dropped) - 1]
-      if (entry === undefined) return
-      yield await Promise.resolve({ ...entry, data: new Uint8Array(entry.data) })
+      yield await Promise.resolve([{ ...entry, data: new Uint8Array(entry.data) }] as const)
     }
+  }
+  const batches = ({ from, to, signal }: EntryRange = {}): AsyncGenerator<readonly [Entry], void, void> => {
+    check()
+    const first = dropped.index + 1n
+    if (from !== undefined) checkFrom(from, first)
+    return read([...entries], from ?? first, to ?? last().index, signal)
   }
   return {
     get firstIndex() {
-      return dropped + 1n
+      return dropped.index + 1n
     },
     get lastIndex() {
-      return lastIndex()
+      return last().index
     },
     get lastTerm() {
-      return lastTerm
+      return last().term
     },
     get snapshotAt() {
       return newest === null ? null : { index: newest.index, term: newest.term }
     },
+    get state() {
+      return state
+    },
     rotating: false,
     repair: null,
-    append: async (added, { term, signal } = {}) => {
+    append: async (added, { term, at: wanted, state: sent, signal } = {}) => {
       check()
       signal?.throwIfAborted()
       checkEntries(added)
+      const { index, term: lastTerm } = last()
+      const first = wanted ?? index + 1n
+      checkAt(first, { snapshot: newest?.index ?? 0n, commit: state?.commit ?? 0n, last: index })
       const chosen = term ?? (lastTerm === 0n ? 1n : lastTerm)
-      checkTerm(chosen, lastTerm)
-      const first = lastIndex() + 1n
-      for (const data of added) entries.push({ index: lastIndex() + 1n, term: chosen, data: new Uint8Array(data) })
-      lastTerm = chosen
-      return await Promise.resolve({ first, last: lastIndex() })
+      checkTerm(chosen, (at(first - 1n) ?? dropped).term)
+      if (sent !== undefined) checkState(sent, state, first + BigInt(added.length) - 1n)
+      state = sent ?? state
+      entries = entries.slice(0, Number(first - dropped.index) - 1)
+      for (const data of added) entries.push({ index: last().index + 1n, term: chosen, data: new Uint8Array(data) })
+      return await Promise.resolve({ first, last: last().index })
     },
-    entries: ({ from, to, signal } = {}) => {
+    saveState: async (next) => {
       check()
-      if (from !== undefined) checkFrom(from, dropped + 1n)
-      const last = lastIndex()
-      return read(from ?? dropped + 1n, to !== undefined && to < last ? to : last, signal)
+      checkState(next, state, last().index)
+      state = next
+      await Promise.resolve()
+    },
+    batches,
+    entries: (range) => flat(batches(range)),
+    entry: async (index) => {
+      checkIndex(index)
+      for await (const [entry] of batches({ from: index, to: index })) return entry
+      return null
+    },
+    termAt: async (index) => {
+      checkIndex(index)
+      check()
+      await Promise.resolve()
+      if (index > last().index) return null
+      if (index === newest?.index) return newest.term
+      if (index === dropped.index) return dropped.term
+      checkFrom(index, dropped.index + 1n)
+      return at(index)?.term ?? null
     },
     saveSnapshot: async (snapshot) => {
       check()
       keep(snapshot, newest?.index ?? 1n)
+      await Promise.resolve()
+    },
+    installSnapshot: async (snapshot) => {
+      check()
+      checkInstalled(snapshot, newest?.index ?? 0n, state?.commit ?? 0n)
+      set(snapshot)
+      entries = []
+      dropped = { index: snapshot.index, term: snapshot.term }
       await Promise.resolve()
     },
     loadSnapshot: async () => {
@@ -102,4 +162,8 @@ export function memoryLog(): SealedLog {
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+async function* flat(batches: AsyncIterable<readonly Entry[]>): AsyncGenerator<Entry, void, void> {
+  for await (const batch of batches) yield* batch
 }

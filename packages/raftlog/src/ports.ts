@@ -73,8 +73,11 @@ export interface DataKeyCache {
 export interface AppendHandle {
   /** Writes all parts, in order, as one write where the system allows it. */
   readonly append: (parts: readonly Uint8Array[]) => Promise<void>
-  /** Resolves once everything appended so far is on stable storage. */
-  readonly sync: () => Promise<void>
+  /**
+   * Resolves once everything appended so far is on stable storage. `alone` says that nothing else waits for the log, so
+   * an engine whose disk is quick may block for it rather than hand it over to another thread.
+   */
+  readonly sync: (options?: { readonly alone: boolean }) => Promise<void>
   readonly close: () => Promise<void>
 }
 

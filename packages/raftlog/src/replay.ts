@@ -1,7 +1,6 @@
 import { proveSuccession, type Segment } from './directory-scan.ts'
 import type { Entry } from './entry.ts'
 import { RaftLogError } from './errors.ts'
-import { FILE_KIND } from './file-header.ts'
 import { brokenFrame } from './frame-walk.ts'
 import { type LogContext, openProven } from './log-context.ts'
 import { type SegmentWalk, segmentWalk } from './segment-walk.ts'
@@ -13,6 +12,19 @@ export interface ReplayRange {
   readonly signal: AbortSignal | undefined
 }
 
+/** Up to which index each segment counts: what a later one begins with is replaced there, and everything behind it. */
+function reaches(segments: readonly Segment[], to: bigint): readonly bigint[] {
+  let reach = to
+  return segments
+    .toReversed()
+    .map(({ header }) => {
+      const mine = reach
+      if (header.index <= reach) reach = header.index - 1n
+      return mine
+    })
+    .reverse()
+}
+
 /** Replays entries from proven segments, frame by frame. */
 export async function* replay(
   log: LogContext,
@@ -22,9 +34,12 @@ export async function* replay(
   if (from > to) return
   const start = segments.findLastIndex((segment) => segment.header.index <= from)
   let before: SegmentWalk | null = null
-  for (const segment of segments.slice(Math.max(start, 0))) {
+  const reach = reaches(segments, to)
+  for (const [at, segment] of segments.entries()) {
+    if (at < start) continue
+    const until = reach[at] ?? to
     if (before !== null) proveSuccession(before, segment)
-    const file = await openProven(log, segment.name, FILE_KIND.segment, segment.header.sequence)
+    const file = await openProven(log, segment.name, 'segment', segment.header.sequence)
     if (file === null)
       throw new RaftLogError('LOG_GAP', 'entries were compacted away while they were read; start again')
     try {
@@ -32,13 +47,16 @@ export async function* replay(
       before = walk
       for (;;) {
         signal?.throwIfAborted()
-        const step = await walk.next(from)
+        const step = await walk.next(from, until)
         if (step.kind === 'end') break
         if (step.kind === 'broken') throw brokenFrame(walk.place(), step.incomplete)
         if (step.kind === 'passed') continue
-        const inside = step.entries.filter((entry) => entry.index >= from && entry.index <= to)
-        yield inside.length === step.entries.length ? step.entries : inside
-        if (walk.nextIndex() > to) return
+        const [first] = step.entries
+        if (first !== undefined) {
+          const isWhole = first.index >= from && walk.nextIndex() <= until + 1n
+          yield isWhole ? step.entries : step.entries.filter(({ index }) => index >= from && index <= until)
+        }
+        if (until === to && walk.nextIndex() > to) return
       }
     } finally {
       await file.handle.close()

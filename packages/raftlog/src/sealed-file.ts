@@ -14,7 +14,7 @@ export interface SealedFile {
   readonly tag: () => Uint8Array<ArrayBuffer>
   /** Seals and appends one frame; durable after {@link SealedFile.sync}. */
   readonly write: (head: Omit<FrameHead, 'bodyBytes'>, body: Uint8Array) => Promise<void>
-  readonly sync: () => Promise<void>
+  readonly sync: AppendHandle['sync']
   /** Gives the file its name, so that it is seen either whole or not at all; durable before it resolves. */
   readonly publish: () => Promise<void>
   /** Closes, and removes a file that was not published. */
@@ -68,7 +68,7 @@ export async function createSealedFile(log: LogContext, name: string, wanted: Ne
       // Counted before the write: a number must not serve twice, even if the write fails half-way.
       frames += 1
       await handle.append(sealed.parts)
-      tag = sealed.tag
+      tag = new Uint8Array(sealed.tag)
       sizeBytes += sealed.lengthBytes
     },
     sync: handle.sync,

@@ -1,4 +1,5 @@
 import type { Entry, Position, Snapshot } from './entry.ts'
+import type { HardState } from './hard-state.ts'
 import type { KeyWrapper } from './ports.ts'
 
 /** The indices that an append was given. */
@@ -9,8 +10,16 @@ export interface Appended {
 
 /** Options of {@link SealedLog.append}. */
 export interface AppendOptions {
-  /** Term of all these entries; the last term, or 1 in an empty log, unless given. Never lower than the last one. */
+  /** Term of all these entries; the last term, or 1 in an empty log, unless given. Never lower than the one before. */
   readonly term?: bigint
+  /**
+   * Index of the first of these entries, one after the last unless given. If it exists, the entries from there on are
+   * replaced, all at once: after a crash and to every reader there are the old ones or the new ones. What is committed
+   * or covered by a snapshot cannot be replaced.
+   */
+  readonly at?: bigint
+  /** Hard state that becomes durable together with the entries. */
+  readonly state?: HardState
   /** Refuses the append before it is queued; what is queued cannot be called back. */
   readonly signal?: AbortSignal
 }
@@ -57,6 +66,8 @@ export interface SealedLog extends AsyncDisposable {
   readonly lastIndex: bigint
   /** Term of the last durable entry, 0 in an empty log. */
   readonly lastTerm: bigint
+  /** The last durable hard state, or null if none was ever saved. */
+  readonly state: HardState | null
   /** Position of the newest snapshot, or null. */
   readonly snapshotAt: Position | null
   /** True from the moment a new data key is kept until nothing is left under the old one, also across a crash. */
@@ -77,8 +88,37 @@ export interface SealedLog extends AsyncDisposable {
    * `RECORD_TRUNCATED` at damage.
    */
   readonly entries: (range?: EntryRange) => AsyncIterable<Entry>
+  /**
+   * Keeps a hard state; durable before it resolves. It shares its write with appends that wait at the same time.
+   *
+   * @throws RangeError if term or commit falls, if the vote of a term changes, or if commit lies behind the last entry.
+   */
+  readonly saveState: (state: HardState) => Promise<void>
+  /**
+   * The durable entry at an index, or null if the log does not reach so far.
+   *
+   * @throws RaftLogError `LOG_GAP` if it is compacted away, or a `RECORD_` code at damage.
+   */
+  readonly entry: (index: bigint) => Promise<Entry | null>
+  /**
+   * Term at an index, or null if the log does not reach so far; 0 at index 0. It is known without its entry for the
+   * newest snapshot, and for the index before the first entry.
+   *
+   * @throws RaftLogError `LOG_GAP` if it is compacted away, or a `RECORD_` code at damage.
+   */
+  readonly termAt: (index: bigint) => Promise<bigint | null>
+  /** As {@link SealedLog.entries}, with all entries of a frame at once: a long log is replayed in half of the time. */
+  readonly batches: (range?: EntryRange) => AsyncIterable<readonly Entry[]>
   /** Seals a snapshot; durable before it resolves, then older ones are removed. Entries stay until compaction. */
   readonly saveSnapshot: (snapshot: Snapshot) => Promise<void>
+  /**
+   * Takes a snapshot from elsewhere in the place of all entries and of the snapshot before; the log goes on after its
+   * index. Durable before it resolves, and after a crash there is all of the old or all of the new. The hard state
+   * stays. Appends that were not waited for may be lost in it.
+   *
+   * @throws RangeError if it does not lie behind the newest snapshot, or lies before what is committed.
+   */
+  readonly installSnapshot: (snapshot: Snapshot) => Promise<void>
   /** The newest snapshot in a fresh array, or null. */
   readonly loadSnapshot: () => Promise<Snapshot | null>
   /** Drops whole segments of which no entry lies after `upTo`; `upTo` must be covered by the newest snapshot. */

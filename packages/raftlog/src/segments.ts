@@ -1,18 +1,21 @@
 import type { Commit } from './commit-loop.ts'
 import type { Segment } from './directory-scan.ts'
 import type { Position } from './entry.ts'
-import { FILE_KIND, TAG_BYTES } from './file-header.ts'
+import { FILE_KIND } from './file-header.ts'
 import { segmentName } from './file-names.ts'
 import { FRAME_TYPE } from './frame.ts'
+import { encodeHardState, type HardState } from './hard-state.ts'
 import { formatHex } from './hex.ts'
 import type { LogContext } from './log-context.ts'
 import { createSealedFile, type SealedFile } from './sealed-file.ts'
 import type { Anchor } from './snapshot-file.ts'
+import type { TermRuns } from './term-runs.ts'
 
 /** What a row of segments starts from. */
 export interface SegmentsStart {
   readonly segments: readonly Segment[]
-  readonly last: Position
+  readonly terms: TermRuns
+  readonly state: HardState | null
   readonly lastTag: Uint8Array<ArrayBuffer>
 }
 
@@ -22,30 +25,42 @@ const MAX_FRAMES = 1 << 20
 /** The row of segments of an open log. Its writing methods are called one at a time. */
 export interface Segments {
   readonly list: () => readonly Segment[]
+  /** Index of the first entry that can be read; one after the last if there is none. */
+  readonly firstIndex: () => bigint
   /** Position of the last durable entry. */
   readonly last: () => Position
-  /** Makes one frame durable, in a new segment if there is none of this opening or if it is full. */
+  /** Terms of durable entries, from the newest snapshot on. */
+  readonly terms: TermRuns
+  /** The last durable hard state. */
+  readonly state: () => HardState | null
+  /**
+   * Makes one frame durable, in a new segment if there is none of this opening, if it is full, or if the frame begins
+   * at an index that exists: the new segment then takes its name with that frame in it.
+   */
   readonly commit: (commit: Commit) => Promise<void>
   /** Begins a new segment, unless the newest one is of this opening, under the write key, and empty. */
   readonly roll: () => Promise<Anchor>
-  /** Forgets and removes segments. */
-  readonly drop: (unwanted: (segment: Segment, next: Segment | undefined) => boolean) => Promise<void>
+  /**
+   * Begins a segment that goes on from a position elsewhere, and forgets all that was there once `keep` has made that
+   * position durable.
+   */
+  readonly restart: (from: Position, keep: (anchor: Anchor) => Promise<void>) => Promise<readonly Segment[]>
+  /** Forgets and removes segments; `reach` is the first index that a later segment holds. */
+  readonly drop: (unwanted: (segment: Segment, reach: bigint) => boolean) => Promise<void>
   /** Says in the newest segment that it ends here, so that its last frame cannot be taken for a torn one. */
   readonly end: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
-/** The row of a log without segments. */
-export const noSegments: SegmentsStart = {
-  segments: [],
-  last: { index: 0n, term: 0n },
-  lastTag: new Uint8Array(TAG_BYTES),
-}
+const least = (segments: readonly Segment[], otherwise: bigint): bigint =>
+  segments.reduce((first, { header }) => (header.index < first ? header.index : first), otherwise)
 
 export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes: number): Segments {
+  const { terms } = start
   let older = [...start.segments]
   let active: SealedFile | null = null
-  let { last, lastTag } = start
+  let isBlank = false
+  let { lastTag, state } = start
 
   const described = (file: SealedFile): Segment => ({
     name: file.name,
@@ -54,49 +69,92 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     sizeBytes: file.sizeBytes(),
   })
   const list = (): readonly Segment[] => (active === null ? older : [...older, described(active)])
+  const write = async (file: SealedFile, { index, term, count, body, state: sent }: Omit<Commit, 'alone'>) => {
+    await file.write({ type: sent === null ? FRAME_TYPE.entries : FRAME_TYPE.state, count, index, term }, body)
+  }
 
-  const begin = async (): Promise<SealedFile> => {
+  /** A segment that has its name. It begins with the hard state, so that older segments may go. */
+  const publish = async (kind: 1 | 3, from: Position, first?: Commit): Promise<SealedFile> => {
     const sequence = (list().at(-1)?.header.sequence ?? 0n) + 1n
-    const file = await createSealedFile(log, segmentName(sequence), {
-      kind: FILE_KIND.segment,
-      sequence,
-      index: last.index + 1n,
-      term: last.term,
-      previous: lastTag,
-    })
+    const index = from.index + 1n
+    const wanted = { kind, sequence, index, term: from.term, previous: lastTag }
+    const file = await createSealedFile(log, segmentName(sequence), wanted)
     try {
+      if (state !== null && (first?.state ?? null) === null) {
+        await write(file, { index, term: from.term, count: 0, body: encodeHardState(state), state })
+      }
+      if (first !== undefined) await write(file, first)
       await file.publish()
+      await active?.close()
     } catch (error) {
       await file.close().catch(() => undefined)
       throw error
     }
-    await active?.close()
-    older = [...list()]
-    active = file
-    lastTag = file.header.tag
     return file
+  }
+  const enter = (file: SealedFile, before: readonly Segment[], blank: boolean): void => {
+    older = [...before]
+    active = file
+    isBlank = blank
+    lastTag = file.tag()
+  }
+  const committed = ({ index, term, count, state: sent }: Commit): void => {
+    if (count > 0) terms.put(index, term, BigInt(count))
+    state = sent ?? state
   }
 
   return {
     list,
-    last: () => last,
-    commit: async ({ index, term, count, body }) => {
-      const full = active === null || active.sizeBytes() >= segmentBytes || active.frames() >= MAX_FRAMES
-      const file = full || active === null ? await begin() : active
-      await file.write({ type: FRAME_TYPE.entries, count, index, term }, body)
-      await file.sync()
-      lastTag = file.tag()
-      last = { index: index + BigInt(count) - 1n, term }
+    firstIndex: () => least(list(), terms.last().index + 1n),
+    last: terms.last,
+    terms,
+    state: () => state,
+    commit: async (commit) => {
+      const { index, alone } = commit
+      const { last } = terms
+      if (index <= last().index) {
+        const before = { index: index - 1n, term: terms.at(index - 1n) ?? 0n }
+        const file = await publish(FILE_KIND.segment, before, commit)
+        enter(file, list(), false)
+        committed(commit)
+        return
+      }
+      if (active === null || active.sizeBytes() >= segmentBytes || active.frames() >= MAX_FRAMES) {
+        enter(await publish(FILE_KIND.segment, last()), list(), true)
+      }
+      if (active === null) return
+      isBlank = false
+      await write(active, commit)
+      await active.sync({ alone })
+      lastTag = active.tag()
+      committed(commit)
     },
     roll: async () => {
-      const usable =
-        active !== null && active.frames() === 0 && formatHex(active.header.keyId) === log.keys.writeKeyId()
-      const { header } = usable && active !== null ? active : await begin()
+      if (active === null || !isBlank || formatHex(active.header.keyId) !== log.keys.writeKeyId()) {
+        enter(await publish(FILE_KIND.segment, terms.last()), list(), true)
+      }
+      const { header } = active as unknown as SealedFile
       return { sequence: header.sequence, tag: header.tag }
+    },
+    restart: async (from, keep) => {
+      const file = await publish(FILE_KIND.restart, from)
+      try {
+        await keep({ sequence: file.header.sequence, tag: file.header.tag })
+      } catch (error) {
+        await file.close().catch(() => undefined)
+        throw error
+      }
+      const gone = list()
+      enter(file, [], true)
+      terms.reset(from)
+      return gone
     },
     drop: async (unwanted) => {
       const all = list()
-      const gone = older.filter((segment, at) => unwanted(segment, all[at + 1]))
+      const gone = older.filter((segment, at) => {
+        const later = all.slice(at + 1)
+        return later.length > 0 && unwanted(segment, least(later, terms.last().index + 1n))
+      })
       if (gone.length === 0) return
       older = older.filter((segment) => !gone.includes(segment))
       for (const segment of gone) await log.files.remove(segment.name)
@@ -104,7 +162,8 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     },
     end: async () => {
       if (active === null) return
-      await active.write({ type: FRAME_TYPE.end, count: 0, index: last.index + 1n, term: last.term }, new Uint8Array(0))
+      const { index, term } = terms.last()
+      await active.write({ type: FRAME_TYPE.end, count: 0, index: index + 1n, term }, new Uint8Array(0))
       await active.sync()
     },
     close: async () => {

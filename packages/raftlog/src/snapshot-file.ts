@@ -51,7 +51,7 @@ export async function writeSnapshot(log: LogContext, snapshot: Snapshot, anchor:
  */
 export async function readSnapshot(log: LogContext, index: bigint): Promise<Snapshot> {
   const name = snapshotName(index)
-  const file = await openProven(log, name, FILE_KIND.snapshot, index)
+  const file = await openProven(log, name, 'snapshot', index)
   if (file === null) throw new RaftLogError('LOG_GAP', 'snapshot file is gone; restore the log from a backup')
   try {
     const { sizeBytes } = file.handle

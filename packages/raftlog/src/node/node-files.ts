@@ -1,16 +1,15 @@
-import { constants, fdatasync, writevSync } from 'node:fs'
+import { constants, writevSync } from 'node:fs'
 import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import type { AppendHandle, LogFiles, ReadHandle } from '../ports.ts'
 import { lockDirectory } from './directory-lock.ts'
+import { flusher } from './flush.ts'
 import { enterDirectory, syncDirectory } from './safe-directory.ts'
 import { guarded, isAbsent } from './system-error.ts'
 
 const PRIVATE_FILE = 0o600
 // Above this the copy into the page cache would hold up the event loop longer than a trip through the thread pool.
 const SYNC_WRITE_BYTES = 2 * 1024 * 1024
-const datasync = promisify(fdatasync)
 
 /** Writes all parts in one call; a system that takes only some of them gets the rest in further ones. */
 async function writeAll(handle: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
@@ -28,15 +27,15 @@ async function writeAll(handle: FileHandle, parts: readonly Uint8Array[]): Promi
   }
 }
 
-const appendHandle = (handle: FileHandle): AppendHandle => ({
+const appendHandle = (handle: FileHandle, flush: ReturnType<typeof flusher>): AppendHandle => ({
   append: async (parts) => {
     await guarded(async () => {
       await writeAll(handle, parts)
     })
   },
-  sync: async () => {
+  sync: async (options) => {
     await guarded(async () => {
-      await datasync(handle.fd)
+      await flush(handle.fd, options)
     })
   },
   close: async () => {
@@ -68,8 +67,18 @@ function readHandle(handle: FileHandle, sizeBytes: number): ReadHandle {
   }
 }
 
+/** Options of {@link nodeFiles}. */
+export interface NodeFilesOptions {
+  /**
+   * Whether the event loop has nothing else to do. Then a short flush that one append alone waits for may block it;
+   * unless given, none ever does.
+   */
+  readonly isIdle?: () => boolean
+}
+
 /** A log's files in a directory of the file system: files 0600, the directory 0700. */
-export function nodeFiles(directory: string): LogFiles {
+export function nodeFiles(directory: string, { isIdle = () => false }: NodeFilesOptions = {}): LogFiles {
+  const flush = flusher({ isIdle })
   const path = (name: string): string => join(directory, name)
   return {
     enter: async ({ create }) => await enterDirectory(directory, create),
@@ -79,7 +88,7 @@ export function nodeFiles(directory: string): LogFiles {
       await guarded(async () => {
         // Not through a link that somebody may have put there.
         const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
-        return appendHandle(await open(path(name), flags, PRIVATE_FILE))
+        return appendHandle(await open(path(name), flags, PRIVATE_FILE), flush)
       }),
     open: async (name) =>
       await guarded(async () => {

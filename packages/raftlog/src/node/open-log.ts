@@ -3,6 +3,7 @@ import type { Clock, KeyStore, KeyWrapper, LogFiles, RandomSource } from '../por
 import type { SealedLog } from '../sealed-log.ts'
 import { nodeCipherSuite } from './cipher-suite.ts'
 import { dataKeyCache } from './data-key-cache.ts'
+import { loopTurn } from './loop-turn.ts'
 import { nodeFiles } from './node-files.ts'
 import { systemClock, systemRandom } from './system.ts'
 
@@ -31,26 +32,25 @@ const KEY_MAX_AGE_MS = 10 * 60 * 1000
 // The current key, the pending one, and no other.
 const MAX_KEYS = 2
 
-const parts = (options: LogOptions): SealedLogParts => ({
-  clusterId: options.clusterId,
-  logId: options.logId,
-  keys: options.keys,
-  wrapper: options.wrapper,
-  files: options.files ?? nodeFiles(options.directory),
-  suite: nodeCipherSuite,
-  random: options.random ?? systemRandom,
-  cache: dataKeyCache({
-    maxKeys: MAX_KEYS,
-    maxAgeMs: options.keyMaxAgeMs ?? KEY_MAX_AGE_MS,
-    clock: options.clock ?? systemClock,
-  }),
-  turn: async () => {
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve)
-    })
-  },
-  ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
-})
+const parts = (options: LogOptions): SealedLogParts => {
+  const turn = loopTurn()
+  return {
+    clusterId: options.clusterId,
+    logId: options.logId,
+    keys: options.keys,
+    wrapper: options.wrapper,
+    files: options.files ?? nodeFiles(options.directory, { isIdle: turn.wasIdle }),
+    suite: nodeCipherSuite,
+    random: options.random ?? systemRandom,
+    cache: dataKeyCache({
+      maxKeys: MAX_KEYS,
+      maxAgeMs: options.keyMaxAgeMs ?? KEY_MAX_AGE_MS,
+      clock: options.clock ?? systemClock,
+    }),
+    turn: turn.take,
+    ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
+  }
+}
 
 /**
  * Creates an empty log in a directory and opens it. If it was cut short, repeat it: keys already kept are never replaced.

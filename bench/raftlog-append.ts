@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, fdatasyncSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { type CipherSuite, clearWrapper, createSealedLog, type SealedLog } from '@leastwise/raftlog'
+import {
+  createLog,
+  dataKeyCache,
+  fileKeyStore,
+  nodeCipherSuite,
+  nodeFiles,
+  systemClock,
+  systemRandom,
+} from '@leastwise/raftlog/node'
+import { diskDirectory } from './disk-directory.ts'
+import { type Contestant, type Effort, race, type Standing } from './harness.ts'
+import { recordsOf } from './raftlog.ts'
+import { type Area, ratioRow } from './row.ts'
+
+const RECORD_BYTES = 1024
+const CLIENTS = 256
+const RAW_FILE_BYTES = 64 << 20
+
+/** What the disk does when each write is followed by a sync. */
+function rawAppends(name: string, fd: number, records: number): Contestant {
+  const data = randomBytes(records * RECORD_BYTES)
+  let written = 0
+  return {
+    name,
+    units: records,
+    run: () => {
+      if (written > RAW_FILE_BYTES) {
+        ftruncateSync(fd, 0)
+        written = 0
+      }
+      writeSync(fd, data, 0, data.length, written)
+      fdatasyncSync(fd)
+      written += data.length
+    },
+  }
+}
+
+/** Clients that each append one record and wait until it is durable. */
+function logClients(name: string, log: SealedLog, count: number): Contestant {
+  const records = recordsOf(count, RECORD_BYTES).map((record) => [record])
+  return {
+    name,
+    units: count,
+    run: async () => {
+      await Promise.all(records.map(async (record) => await log.append(record)))
+    },
+  }
+}
+
+/** The suite with a checksum in the place of encryption. */
+const unsealed: CipherSuite = {
+  ...nodeCipherSuite,
+  aead: () => {
+    const tagOf = (associated: Uint8Array, body: Uint8Array): Uint8Array => {
+      const tag = new Uint8Array(16)
+      new DataView(tag.buffer).setUint32(0, nodeCipherSuite.crc32(body, nodeCipherSuite.crc32(associated)))
+      return tag
+    }
+    return {
+      seal: (_nonce, associated, plain) => ({ body: plain, tag: tagOf(associated, plain) }),
+      open: (_nonce, associated, body, tag) =>
+        tagOf(associated, body).every((byte, at) => tag[at] === byte) ? new Uint8Array(body) : null,
+    }
+  },
+}
+
+const createUnsealed = async (directory: string): Promise<SealedLog> =>
+  await createSealedLog({
+    clusterId: 'bench',
+    logId: 'bench',
+    keys: fileKeyStore(`${directory}.keys`),
+    wrapper: clearWrapper,
+    files: nodeFiles(directory),
+    suite: unsealed,
+    random: systemRandom,
+    cache: dataKeyCache({ maxKeys: 2, maxAgeMs: 600_000, clock: systemClock }),
+    turn: async () => {
+      await new Promise<void>((resolve) => setImmediate(resolve))
+    },
+  })
+
+/** Durable appends to a sealed log, against what the same disk does at the same time. */
+export const append: Area = async function* (effort) {
+  // A fast disk takes half a gigabyte a second from 256 clients.
+  const short: Effort = { ...effort, sliceMs: Math.min(effort.sliceMs, 100), warmUpMs: Math.min(effort.warmUpMs, 100) }
+  // A disk's rate wanders more than a processor's: shorter turns, more of them.
+  const many: Effort = { ...short, rounds: effort.rounds * 3, sliceMs: short.sliceMs / 2 }
+  const directory = diskDirectory()
+  const fd = openSync(join(directory, 'raw'), 'w')
+  try {
+    await using log = await createLog({
+      directory: join(directory, 'log'),
+      clusterId: 'bench',
+      logId: 'bench',
+      keys: fileKeyStore(join(directory, 'keys')),
+      wrapper: clearWrapper,
+    })
+    const raw = rawAppends('raw write + fdatasync each', fd, 1)
+    const one = (await race([logClients('leastwise', log, 1), raw], many)) as [Standing, Standing]
+    yield ratioRow({ job: 'append: 1 client, 1 KiB', unit: 'records/s', atLeast: 0.8 }, ...one)
+
+    const batch = rawAppends(`raw, ${CLIENTS} records a sync`, fd, CLIENTS)
+    await using plain = await createUnsealed(join(directory, 'unsealed'))
+    const contestants = [
+      logClients('leastwise', log, CLIENTS),
+      raw,
+      batch,
+      logClients('the same log, not sealed', plain, CLIENTS),
+    ]
+    const [ours, single, together, bare] = (await race(contestants, short)) as [Standing, Standing, Standing, Standing]
+    const job = `append: ${CLIENTS} clients, 1 KiB`
+    yield ratioRow({ job, unit: 'records/s', atLeast: 20 }, ours, single)
+    yield ratioRow({ job, unit: 'records/s', atLeast: 0.2 }, ours, together)
+    yield ratioRow({ job, unit: 'records/s', atLeast: 0.5 }, ours, bare)
+  } finally {
+    closeSync(fd)
+    rmSync(directory, { recursive: true, force: true })
+  }
+}

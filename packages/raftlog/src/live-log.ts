@@ -1,0 +1,285 @@
+import {
+  checkAt,
+  checkCompaction,
+  checkEntries,
+  checkFrom,
+  checkIndex,
+  checkInstalled,
+  checkSnapshot,
+  checkState,
+  checkTerm,
+  closedLog,
+} from './append-rules.ts'
+import { commitLoop } from './commit-loop.ts'
+import type { Entry, Position } from './entry.ts'
+import { snapshotName } from './file-names.ts'
+import { flatten } from './flatten.ts'
+import type { LogContext } from './log-context.ts'
+import type { KeyWrapper } from './ports.ts'
+import { replay } from './replay.ts'
+import type { Appended, AppendOptions, EntryRange, Repair, RotationOptions, SealedLog } from './sealed-log.ts'
+import type { Segments } from './segments.ts'
+import { readSnapshot, writeSnapshot } from './snapshot-file.ts'
+import { turns } from './turns.ts'
+
+/** The newest snapshot, and the segment that it names: that one must stay. */
+interface KeptSnapshot {
+  readonly at: Position
+  readonly anchor: bigint
+}
+
+/** What a log that is open consists of. */
+export interface LiveLogParts {
+  readonly log: LogContext
+  readonly segments: Segments
+  readonly snapshot: KeptSnapshot | null
+  readonly repair: Repair | null
+  readonly turn: () => Promise<void>
+  readonly unlock: () => Promise<void>
+}
+
+/** The log over its proven segments: orders what is asked of it, and checks it. */
+export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }: LiveLogParts): SealedLog {
+  const maintenance = turns()
+  const loop = commitLoop({ nextIndex: segments.last().index + 1n, turn, commit: segments.commit })
+  let kept = found
+  // What the log will be once everything that is queued is durable.
+  const queued = segments.terms.copy()
+  let queuedState = segments.state()
+  // A snapshot that is being written covers its entries already.
+  let covered = found?.at.index ?? 0n
+  let installing: Promise<unknown> | null = null
+  let closing: Promise<void> | null = null
+  let nextRotation: Promise<void> | null = null
+
+  const check = (): void => {
+    if (closing !== null) throw closedLog()
+  }
+  const checkWritable = (): void => {
+    check()
+    const failure = loop.failure()
+    if (failure !== null) throw failure
+  }
+  const keepSnapshot: SealedLog['saveSnapshot'] = async (snapshot) => {
+    const checkIt = (): void => {
+      const last = segments.last()
+      checkSnapshot(snapshot, kept?.at.index ?? 1n, last.index, last.term)
+    }
+    checkIt()
+    covered = snapshot.index
+    const anchor = await loop.exclusive(segments.roll)
+    try {
+      // What was queued before may have replaced entries.
+      checkIt()
+    } catch (error) {
+      covered = kept?.at.index ?? 0n
+      throw error
+    }
+    await writeSnapshot(log, snapshot, anchor)
+    const older = kept
+    kept = { at: { index: snapshot.index, term: snapshot.term }, anchor: anchor.sequence }
+    if (older === null || older.at.index === snapshot.index) return
+    await log.files.remove(snapshotName(older.at.index))
+    await log.files.syncDirectory()
+  }
+
+  const install: SealedLog['installSnapshot'] = async (snapshot) => {
+    checkInstalled(snapshot, kept?.at.index ?? 0n, queuedState?.commit ?? 0n)
+    const { index, term } = snapshot
+    const older = kept
+    const gone = await loop.exclusive(
+      async () =>
+        await segments.restart({ index, term }, async (anchor) => {
+          await writeSnapshot(log, snapshot, anchor)
+          kept = { at: { index, term }, anchor: anchor.sequence }
+        }),
+    )
+    covered = index
+    queued.reset({ index, term })
+    loop.skipTo(index + 1n)
+    for (const segment of gone) await log.files.remove(segment.name)
+    if (older !== null) await log.files.remove(snapshotName(older.at.index))
+    await log.files.syncDirectory()
+  }
+
+  const rotate = async ({ snapshot, signal }: RotationOptions, wrapper?: KeyWrapper): Promise<void> => {
+    checkWritable()
+    signal?.throwIfAborted()
+    await log.keys.beginRotation(wrapper)
+    const { anchor, atLeast } = await loop.exclusive(async () => {
+      const begun = await segments.roll()
+      return { anchor: begun, atLeast: segments.last().index }
+    })
+    signal?.throwIfAborted()
+    if (atLeast > 0n) {
+      const made = await snapshot(atLeast)
+      signal?.throwIfAborted()
+      const last = segments.last()
+      // One that reaches less far would lose the entries between, which only the old key opens.
+      checkSnapshot(made, atLeast, last.index, last.term)
+      await keepSnapshot(made)
+    }
+    await loop.exclusive(async () => {
+      await segments.drop((segment) => segment.header.sequence < anchor.sequence)
+    })
+    await log.keys.finishRotation()
+  }
+
+  const close = async (): Promise<void> => {
+    try {
+      await maintenance.take(loop.drained)
+      if (loop.failure() === null) await segments.end()
+    } finally {
+      await segments.close().finally(unlock)
+      log.keys.close()
+    }
+  }
+
+  const read = ({ from, to, signal }: EntryRange = {}): AsyncGenerator<readonly Entry[], void, void> => {
+    check()
+    const first = segments.firstIndex()
+    const last = segments.last().index
+    if (from !== undefined) checkFrom(from, first)
+    const until = to !== undefined && to < last ? to : last
+    return replay(log, segments.list(), { from: from ?? first, to: until, signal })
+  }
+
+  const add = async (
+    entries: readonly Uint8Array[],
+    { term, at, state }: Omit<AppendOptions, 'signal'>,
+  ): Promise<Appended> => {
+    const { index: last, term: lastTerm } = queued.last()
+    const first = at ?? last + 1n
+    checkAt(first, { snapshot: covered, commit: queuedState?.commit ?? 0n, last })
+    const chosen = term ?? (lastTerm === 0n ? 1n : lastTerm)
+    checkTerm(chosen, queued.at(first - 1n) ?? 0n)
+    const count = BigInt(entries.length)
+    if (state !== undefined) checkState(state, queuedState, first + count - 1n)
+    queuedState = state ?? queuedState
+    queued.put(first, chosen, count)
+    return await loop.append(entries, chosen, { at, state })
+  }
+
+  const result: SealedLog = {
+    get firstIndex() {
+      return segments.firstIndex()
+    },
+    get lastIndex() {
+      return segments.last().index
+    },
+    get lastTerm() {
+      return segments.last().term
+    },
+    get state() {
+      return segments.state()
+    },
+    get snapshotAt() {
+      return kept?.at ?? null
+    },
+    get rotating() {
+      return log.keys.state().phase === 'rotating'
+    },
+    repair,
+    append: async (entries, options = {}) => {
+      checkWritable()
+      options.signal?.throwIfAborted()
+      checkEntries(entries)
+      if (installing === null) return await add(entries, options)
+      const copies = entries.map((data) => new Uint8Array(data))
+      await installing
+      checkWritable()
+      return await add(copies, options)
+    },
+    saveState: async (state) => {
+      checkWritable()
+      await installing
+      checkWritable()
+      const last = queued.last()
+      checkState(state, queuedState, last.index)
+      queuedState = state
+      await loop.append([], last.term, { state })
+    },
+    entry: async (index) => {
+      checkIndex(index)
+      for await (const entry of flatten(read({ from: index, to: index }))) return entry
+      return null
+    },
+    termAt: async (index) => {
+      checkIndex(index)
+      check()
+      if (index > segments.last().index) return null
+      if (index === kept?.at.index) return kept.at.term
+      const first = segments.firstIndex()
+      checkFrom(index, first - 1n)
+      const known = segments.terms.at(index)
+      if (known !== null) return known
+      const before = segments.list().find(({ header }) => header.index === first)
+      if (index === first - 1n && before !== undefined) return before.header.term
+      return (await result.entry(index))?.term ?? null
+    },
+    installSnapshot: async (snapshot) => {
+      checkWritable()
+      await maintenance.take(async () => {
+        const running = install(snapshot)
+        installing = running.catch(() => undefined)
+        try {
+          await running
+        } finally {
+          installing = null
+        }
+      })
+    },
+    entries: (range) => flatten(read(range)),
+    batches: (range) => read(range),
+    saveSnapshot: async (snapshot) => {
+      checkWritable()
+      await maintenance.take(async () => {
+        await keepSnapshot(snapshot)
+      })
+    },
+    loadSnapshot: async () => {
+      check()
+      return await maintenance.take(async () => (kept === null ? null : await readSnapshot(log, kept.at.index)))
+    },
+    compact: async (upTo) => {
+      checkWritable()
+      await maintenance.take(async () => {
+        checkCompaction(upTo, kept?.at.index ?? 0n)
+        const anchor = kept?.anchor ?? 0n
+        await loop.exclusive(async () => {
+          await segments.drop((segment, reach) => reach <= upTo + 1n && segment.header.sequence < anchor)
+        })
+      })
+    },
+    rotateDek: async (options) => {
+      checkWritable()
+      // The one that is still waiting serves this caller as well; the one that runs may be past its snapshot.
+      nextRotation ??= maintenance.take(async () => {
+        nextRotation = null
+        await rotate(options)
+      })
+      await nextRotation
+    },
+    rewrap: async (wrapper) => {
+      checkWritable()
+      await maintenance.take(async () => {
+        await log.keys.rewrap(wrapper)
+      })
+    },
+    lock: async (wrapper, options) => {
+      checkWritable()
+      await maintenance.take(async () => {
+        // A key that an unfinished rotation had chosen may have lain on the disk in the clear as well.
+        if (log.keys.state().phase === 'rotating') await rotate(options)
+        await rotate(options, wrapper)
+      })
+    },
+    close: async () => {
+      await (closing ??= close())
+    },
+    [Symbol.asyncDispose]: async () => {
+      await (closing ??= close())
+    },
+  }
+  return result
+}
