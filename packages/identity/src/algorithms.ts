@@ -1,7 +1,17 @@
-import { equalBytes } from './bytes.ts'
-import { type DerReader, enter, fault, finish, openDer, peekTag, readContent, readElement } from './der/reader.ts'
+import {
+  ascend,
+  type DerReader,
+  descend,
+  enter,
+  fault,
+  finish,
+  openDer,
+  peekTag,
+  readContent,
+  skipContent,
+} from './der/reader.ts'
 import { INTEGER, OBJECT_IDENTIFIER, SEQUENCE } from './der/tags.ts'
-import { readBitString, readInteger } from './der/values.ts'
+import { readInteger, skipBitString } from './der/values.ts'
 import { encodeElement, encodeOid, encodeSequence } from './der/writer.ts'
 import type { IdentityErrorCode } from './errors.ts'
 import { IdentityError } from './errors.ts'
@@ -21,14 +31,6 @@ export type SignatureAlgorithm =
   | 'rsa-sha256'
   | 'rsa-sha384'
   | 'rsa-sha512'
-
-/** A DER SubjectPublicKeyInfo that was read. */
-export interface PublicKeyInfo {
-  readonly keyType: KeyType
-  readonly publicKey: Uint8Array<ArrayBuffer>
-  /** The bits of the subjectPublicKey field, which key identifiers are made of. */
-  readonly keyBits: Uint8Array<ArrayBuffer>
-}
 
 const NULL = encodeElement(0x05)
 
@@ -82,44 +84,79 @@ export function canSign(keyType: KeyType, algorithm: SignatureAlgorithm): boolea
   return algorithm.startsWith('ecdsa')
 }
 
+/** True when the bytes of the element that begins at `start` are `expected`. */
+function isElement(reader: DerReader, start: number, expected: Uint8Array): boolean {
+  if (reader.at - start !== expected.length) return false
+  for (let index = 0; index < expected.length; index += 1)
+    if (reader.bytes[start + index] !== expected[index]) return false
+  return true
+}
+
+/** Steps over an AlgorithmIdentifier, and gives where it begins. */
+function skipSequence(reader: DerReader): number {
+  const start = reader.at
+  skipContent(reader, SEQUENCE)
+  return start
+}
+
+/** Refuses an algorithm that is not even well-formed as malformed, for which `unsupported` would be too kind. */
+function checkNamed(reader: DerReader, start: number, end: number): void {
+  const element = openDer(reader.bytes, reader.refusal)
+  element.at = start
+  element.end = end
+  readContent(enter(element, SEQUENCE), OBJECT_IDENTIFIER)
+}
+
 /**
  * Reads an AlgorithmIdentifier of a signature.
  *
  * @throws {@link IdentityError} `unsupported` if it is well-formed and names another algorithm.
  */
 export function readSignatureAlgorithm(reader: DerReader, unsupported: IdentityErrorCode): SignatureAlgorithm {
-  const element = readElement(reader, SEQUENCE)
-  for (const [name, der] of IDENTIFIERS) if (equalBytes(element, der)) return name
-  readContent(openElement(element, reader), OBJECT_IDENTIFIER)
+  const start = skipSequence(reader)
+  // Not destructured: an iterator for each entry costs more than the comparison.
+  for (const entry of IDENTIFIERS) if (isElement(reader, start, entry[1])) return entry[0]
+  checkNamed(reader, start, reader.at)
   throw new IdentityError(
     unsupported,
     `${reader.refusal.document} has a signature algorithm that is not accepted; sign with ECDSA, Ed25519 or RSA PKCS #1 v1.5 and SHA-2`,
   )
 }
 
-const openElement = (element: Uint8Array<ArrayBuffer>, reader: DerReader): DerReader =>
-  enter(openDer(element, reader.refusal), SEQUENCE)
+/** Where a SubjectPublicKeyInfo lies. */
+export interface PublicKeyPlace {
+  readonly keyType: KeyType
+  readonly start: number
+  /** Where the bits of the subjectPublicKey field begin; key identifiers are made of them. */
+  readonly bitsAt: number
+  /** Where both end. */
+  readonly end: number
+}
 
 /**
- * Reads a SubjectPublicKeyInfo of an accepted kind, in its one encoding. Whether an elliptic point lies on its curve
+ * Steps over a SubjectPublicKeyInfo of an accepted kind, in its one encoding. Whether an elliptic point lies on its curve
  * is for the verifier to find: such a key verifies nothing.
  *
  * @throws {@link IdentityError} `unsupported` if it is well-formed and of another kind or size.
  */
-export function readPublicKey(reader: DerReader, unsupported: IdentityErrorCode): PublicKeyInfo {
-  const publicKey = readElement(reader, SEQUENCE)
-  const info = openElement(publicKey, reader)
-  const algorithm = readElement(info, SEQUENCE)
-  const keyBits = readBitString(info)
-  finish(info)
-  for (const [keyType, der, length] of FIXED_KEYS) {
-    if (!equalBytes(algorithm, der)) continue
-    if (keyBits.length === length && (keyType === 'ed25519' || keyBits[0] === UNCOMPRESSED))
-      return { keyType, publicKey, keyBits }
-    break
+export function skipPublicKey(reader: DerReader, unsupported: IdentityErrorCode): PublicKeyPlace {
+  const start = reader.at
+  const outer = descend(reader, SEQUENCE)
+  const algorithmAt = skipSequence(reader)
+  const algorithmEnd = reader.at
+  const fixed = FIXED_KEYS.find((entry) => isElement(reader, algorithmAt, entry[1]))
+  const isRsa = fixed === undefined && isElement(reader, algorithmAt, RSA_KEY)
+  const bitsAt = skipBitString(reader)
+  ascend(reader, outer)
+  const end = reader.at
+  if (fixed !== undefined) {
+    const keyType = fixed[0]
+    if (end - bitsAt === fixed[2] && (keyType === 'ed25519' || reader.bytes[bitsAt] === UNCOMPRESSED))
+      return { keyType, start, bitsAt, end }
+  } else if (isRsa && isAcceptedRsa(reader.bytes.subarray(bitsAt, end), reader)) {
+    return { keyType: 'rsa', start, bitsAt, end }
   }
-  if (equalBytes(algorithm, RSA_KEY) && isAcceptedRsa(keyBits, reader)) return { keyType: 'rsa', publicKey, keyBits }
-  readContent(openElement(algorithm, reader), OBJECT_IDENTIFIER)
+  checkNamed(reader, algorithmAt, algorithmEnd)
   throw new IdentityError(
     unsupported,
     `${reader.refusal.document} has a public key that is not accepted; use P-256, P-384, Ed25519, or for a root also P-521 or RSA of 2048 to 8192 bits`,

@@ -7,6 +7,8 @@ import { encodeElement, encodeSequence } from './der/writer.ts'
 import { IdentityError } from './errors.ts'
 import { AUTHORITY_KEY_ID } from './extensions.ts'
 import { encodeExtension } from './leaf-profile.ts'
+import { compileLeaf, type IssuerParts, type LeafTemplate } from './leaf-template.ts'
+import type { ClusterId, NodeSubject, Role } from './node-identity.ts'
 import type { SignatureVerifier, Signer } from './ports.ts'
 
 declare const authority: unique symbol
@@ -34,12 +36,27 @@ export interface Authority {
 }
 
 /** The constant parts of every leaf of one authority. */
-export interface CompiledAuthority {
-  readonly algorithmDer: Uint8Array<ArrayBuffer>
-  readonly authorityKeyId: Uint8Array<ArrayBuffer>
+export interface CompiledAuthority extends IssuerParts {
+  /** What the leaves of a role and cluster share. */
+  readonly leafOf: (subject: NodeSubject) => LeafTemplate
 }
 
 const compiled = new WeakMap<Authority, CompiledAuthority>()
+
+/** An authority serves one cluster as a rule, so that the last template of each role is enough. */
+function compile(parts: IssuerParts): CompiledAuthority {
+  const leaves = new Map<Role, { readonly clusterId: ClusterId; readonly template: LeafTemplate }>()
+  return {
+    ...parts,
+    leafOf: (subject) => {
+      const known = leaves.get(subject.role)
+      if (known?.clusterId === subject.clusterId) return known.template
+      const template = compileLeaf(parts, subject)
+      leaves.set(subject.role, { clusterId: subject.clusterId, template })
+      return template
+    },
+  }
+}
 
 // Signed to see that key and certificate agree. No certificate, request or handshake begins with these bytes.
 const PROBE = new TextEncoder().encode('leastwise: does this key belong to this certificate')
@@ -79,10 +96,12 @@ export async function openAuthority(
   }
   await verifyIntermediates(certificate, intermediates, options.verifier)
   const opened = { certificate, signer, intermediates: [...intermediates] } as unknown as Authority
-  compiled.set(opened, {
+  const constants: IssuerParts = {
     algorithmDer: encodeSignatureAlgorithm(algorithm),
     authorityKeyId: encodeExtension(AUTHORITY_KEY_ID, encodeSequence(encodeElement(implicit(0), subjectKeyId))),
-  })
+    issuer: certificate.subject.der,
+  }
+  compiled.set(opened, compile(constants))
   return opened
 }
 

@@ -5,9 +5,11 @@ export function equalBytes(left: Uint8Array, right: Uint8Array): boolean {
   return true
 }
 
-/** Lower-case hexadecimal. */
-export function formatHex(bytes: Uint8Array): string {
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+/** Lower-case hexadecimal of the bytes from `start` to `end`; of all when not told. */
+export function formatHex(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
   let text = ''
-  for (const byte of bytes) text += (byte < 16 ? '0' : '') + byte.toString(16)
+  for (let index = start; index < end; index += 1) text += HEX[bytes[index] ?? 0] ?? ''
   return text
 }

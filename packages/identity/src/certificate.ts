@@ -1,10 +1,16 @@
-import { canSign, type KeyType, readPublicKey, readSignatureAlgorithm, type SignatureAlgorithm } from './algorithms.ts'
-import { equalBytes, formatHex } from './bytes.ts'
-import { type DerReader, enter, fault, finish, openDer, readElement } from './der/reader.ts'
-import { explicit, SEQUENCE } from './der/tags.ts'
-import { readBitString, readInteger, readSmallInteger, readTime } from './der/values.ts'
+import { canSign, type KeyType, type SignatureAlgorithm } from './algorithms.ts'
+import { formatHex } from './bytes.ts'
+import { CERTIFICATE_REFUSAL, type Layout, readLayout } from './certificate-layout.ts'
+import type { DerReader } from './der/reader.ts'
 import { type DerText, readDocument } from './document.ts'
-import { type Extensions, readExtensions } from './extensions.ts'
+import {
+  type Extensions,
+  type ExtensionsLayout,
+  type KeyUsage,
+  keyUsagesOf,
+  listDnsNames,
+  listOids,
+} from './extensions.ts'
 import { type DistinguishedName, readName } from './name.ts'
 import { formatPem } from './pem.ts'
 
@@ -43,12 +49,8 @@ const DOCUMENT: DerText = {
   label: 'CERTIFICATE',
   maxBytes: MAX_CERTIFICATE_BYTES,
   tooLarge: 'CERTIFICATE_TOO_LARGE',
-  refusal: { code: 'CERTIFICATE_MALFORMED', document: 'certificate' },
+  refusal: CERTIFICATE_REFUSAL,
 }
-
-const VERSION_3 = 2
-// RFC 5280 section 4.1.2.2: at most 20 octets, positive.
-const MAX_SERIAL_BYTES = 20
 
 /**
  * Reads a certificate from PEM (text or bytes) or from DER, strictly: version 3, DER in its one form, canonical PEM, nothing around it.
@@ -63,74 +65,123 @@ export function parseCertificate(input: string | Uint8Array): Certificate {
 
 /** Reads DER that nobody else holds; its length must have been checked. */
 export function readCertificate(der: Uint8Array<ArrayBuffer>): Certificate {
-  const outer = openDer(der, DOCUMENT.refusal)
-  const signed = enter(outer, SEQUENCE)
-  finish(outer)
-  const tbs = readElement(signed, SEQUENCE)
-  const algorithmAt = signed.at
-  const signatureAlgorithm = readSignatureAlgorithm(signed, 'CERTIFICATE_UNSUPPORTED')
-  const outerAlgorithm = der.subarray(algorithmAt, signed.at)
-  const signature = readBitString(signed)
-  finish(signed)
-
-  const body = enter(openDer(tbs, DOCUMENT.refusal), SEQUENCE)
-  readVersion(body)
-  const serial = readSerial(body)
-  if (!equalBytes(readElement(body, SEQUENCE), outerAlgorithm))
-    throw fault(body, 'names two different signature algorithms')
-  const issuer = readName(body)
-  const validity = enter(body, SEQUENCE)
-  const notBefore = readTime(validity)
-  const notAfter = readTime(validity)
-  finish(validity)
-  const subject = readName(body)
-  const { keyType, publicKey } = readPublicKey(body, 'CERTIFICATE_UNSUPPORTED')
-  // Unique identifiers, [1] and [2], must not be used (RFC 5280 section 4.1.2.8), so extensions come next or nothing.
-  const wrapper = enter(body, explicit(3))
-  const extensions = readExtensions(wrapper)
-  finish(wrapper)
-  finish(body)
-  return Object.defineProperty(
-    {
-      der,
-      serial,
-      issuer,
-      subject,
-      notBefore,
-      notAfter,
-      keyType,
-      publicKey,
-      signatureAlgorithm,
-      tbs,
-      signature,
-      ...extensions,
-    },
-    'pem',
-    PEM,
-  ) as unknown as Certificate
+  return new LazyCertificate(der, readLayout(der)) as unknown as Certificate
 }
 
-const PEM = {
-  enumerable: true,
-  get(this: Certificate): string {
-    return formatPem('CERTIFICATE', this.der)
-  },
-} as const
-
-function readVersion(body: DerReader): void {
-  const version = enter(body, explicit(0))
-  if (readSmallInteger(version) !== VERSION_3) throw fault(body, 'has a version other than 3')
-  finish(version)
+/** A certificate that was just made here in the form that {@link readCertificate} reads; it is read when somebody asks for what it says. */
+export function ownCertificate(der: Uint8Array<ArrayBuffer>): Certificate {
+  return new LazyCertificate(der, null) as unknown as Certificate
 }
 
-function readSerial(body: DerReader): string {
-  const content = readInteger(body)
-  const first = content[0] ?? 0
-  const magnitude = first === 0 ? content.subarray(1) : content
-  if (first >= 0x80 || magnitude.length === 0 || content.length > MAX_SERIAL_BYTES) {
-    throw fault(body, 'has a serial number that is not positive or longer than 20 bytes')
+const readerAt = (bytes: Uint8Array<ArrayBuffer>, at: number, end: number): DerReader => ({
+  bytes,
+  at,
+  end,
+  refusal: CERTIFICATE_REFUSAL,
+})
+
+/**
+ * All that a certificate says follows from its DER, so that is all it holds as a property of its own. Views, names and lists are made
+ * when they are asked for: most decisions need few of them.
+ */
+class LazyCertificate implements Omit<Certificate, typeof certificate> {
+  readonly der: Uint8Array<ArrayBuffer>
+  #layout: Layout | null
+
+  constructor(der: Uint8Array<ArrayBuffer>, layout: Layout | null) {
+    this.der = der
+    this.#layout = layout
   }
-  return formatHex(magnitude)
+
+  get pem(): string {
+    return formatPem('CERTIFICATE', this.der)
+  }
+
+  get serial(): string {
+    const { serialAt, serialEnd } = (this.#layout ??= readLayout(this.der))
+    return formatHex(this.der, serialAt, serialEnd)
+  }
+
+  get issuer(): DistinguishedName {
+    const layout = (this.#layout ??= readLayout(this.der))
+    return (layout.issuer ??= readName(readerAt(this.der, layout.issuerAt, layout.issuerEnd)))
+  }
+
+  get subject(): DistinguishedName {
+    return (this.#layout ??= readLayout(this.der)).subject
+  }
+
+  get notBefore(): number {
+    return (this.#layout ??= readLayout(this.der)).notBefore
+  }
+
+  get notAfter(): number {
+    return (this.#layout ??= readLayout(this.der)).notAfter
+  }
+
+  get keyType(): KeyType {
+    return (this.#layout ??= readLayout(this.der)).key.keyType
+  }
+
+  // The same view each time: a verifier remembers the imported key by it.
+  get publicKey(): Uint8Array<ArrayBuffer> {
+    const layout = (this.#layout ??= readLayout(this.der))
+    return (layout.publicKey ??= this.der.subarray(layout.key.start, layout.key.end))
+  }
+
+  get signatureAlgorithm(): SignatureAlgorithm {
+    return (this.#layout ??= readLayout(this.der)).signatureAlgorithm
+  }
+
+  get tbs(): Uint8Array<ArrayBuffer> {
+    const { tbsAt, tbsEnd } = (this.#layout ??= readLayout(this.der))
+    return this.der.subarray(tbsAt, tbsEnd)
+  }
+
+  get signature(): Uint8Array<ArrayBuffer> {
+    const { signatureAt, signatureEnd } = (this.#layout ??= readLayout(this.der))
+    return this.der.subarray(signatureAt, signatureEnd)
+  }
+
+  get #extensions(): ExtensionsLayout {
+    return (this.#layout ??= readLayout(this.der)).extensions
+  }
+
+  get isCa(): boolean {
+    return this.#extensions.isCa
+  }
+
+  get pathLength(): number | null {
+    return this.#extensions.pathLength
+  }
+
+  get keyUsage(): readonly KeyUsage[] | null {
+    return keyUsagesOf(this.#extensions.keyUsage)
+  }
+
+  get extKeyUsage(): readonly string[] | null {
+    const { extKeyUsageAt, extKeyUsageEnd } = this.#extensions
+    return extKeyUsageAt === 0 ? null : listOids(readerAt(this.der, extKeyUsageAt, extKeyUsageEnd))
+  }
+
+  get dnsNames(): readonly string[] {
+    const { altNamesAt, altNamesEnd } = this.#extensions
+    return listDnsNames(readerAt(this.der, altNamesAt, altNamesEnd))
+  }
+
+  get subjectKeyId(): Uint8Array<ArrayBuffer> | null {
+    const { subjectKeyIdAt, subjectKeyIdEnd } = this.#extensions
+    return subjectKeyIdAt === 0 ? null : this.der.subarray(subjectKeyIdAt, subjectKeyIdEnd)
+  }
+
+  get authorityKeyId(): Uint8Array<ArrayBuffer> | null {
+    const { authorityKeyIdAt, authorityKeyIdEnd } = this.#extensions
+    return authorityKeyIdAt === 0 ? null : this.der.subarray(authorityKeyIdAt, authorityKeyIdEnd)
+  }
+
+  get unknownCritical(): readonly string[] {
+    return this.#extensions.unknownCritical
+  }
 }
 
 /** True when a key of the issuer's type can have made the certificate's signature. */

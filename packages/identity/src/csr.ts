@@ -2,15 +2,15 @@ import {
   canSign,
   encodeSignatureAlgorithm,
   type NodeKeyType,
-  readPublicKey,
   readSignatureAlgorithm,
   type SignatureAlgorithm,
   signatureAlgorithmOf,
+  skipPublicKey,
 } from './algorithms.ts'
-import { enter, fault, finish, openDer, peekTag, readElement, skipAny } from './der/reader.ts'
+import { ascend, descend, fault, finish, openDer, peekTag, skipAny } from './der/reader.ts'
 import { explicit, SEQUENCE } from './der/tags.ts'
-import { readBitString, readSmallInteger } from './der/values.ts'
-import { encodeBitString, encodeElement, encodeSequence, encodeUnsigned } from './der/writer.ts'
+import { readSmallInteger, skipBitString } from './der/values.ts'
+import { encodeElement, encodeSequence, encodeSigned, encodeUnsigned } from './der/writer.ts'
 import { type DerText, readDocument } from './document.ts'
 import { IdentityError } from './errors.ts'
 import { formatPem } from './pem.ts'
@@ -63,26 +63,29 @@ const NO_ATTRIBUTES = encodeElement(explicit(0))
  * @see RFC 2986 section 4
  */
 export function parseCsr(input: string | Uint8Array): Csr {
-  const der = readDocument(input, DOCUMENT)
-  const outer = openDer(der, DOCUMENT.refusal)
-  const request = enter(outer, SEQUENCE)
-  finish(outer)
-  const tbs = readElement(request, SEQUENCE)
-  const signatureAlgorithm = readSignatureAlgorithm(request, 'CSR_KEY_UNSUPPORTED')
-  const signature = readBitString(request)
-  finish(request)
+  return readCsr(readDocument(input, DOCUMENT))
+}
 
-  const info = enter(openDer(tbs, DOCUMENT.refusal), SEQUENCE)
-  if (readSmallInteger(info) !== 0) throw fault(info, 'has a version other than 1')
-  if (peekTag(info) !== SEQUENCE) throw fault(info, 'has no subject field')
-  skipAny(info)
-  const { keyType, publicKey, keyBits } = readPublicKey(info, 'CSR_KEY_UNSUPPORTED')
+function readCsr(der: Uint8Array<ArrayBuffer>): Csr {
+  const reader = openDer(der, DOCUMENT.refusal)
+  const afterAll = descend(reader, SEQUENCE)
+  const tbsAt = reader.at
+  const afterInfo = descend(reader, SEQUENCE)
+  if (readSmallInteger(reader) !== 0) throw fault(reader, 'has a version other than 1')
+  if (peekTag(reader) !== SEQUENCE) throw fault(reader, 'has no subject field')
+  skipAny(reader)
+  const { keyType, start, bitsAt, end } = skipPublicKey(reader, 'CSR_KEY_UNSUPPORTED')
   // Mandatory in RFC 2986, yet left out by some tools when there is nothing to say.
-  if (info.at < info.end) {
-    if (peekTag(info) !== explicit(0)) throw fault(info, 'has another element where its attributes belong')
-    skipAny(info)
+  if (reader.at < reader.end) {
+    if (peekTag(reader) !== explicit(0)) throw fault(reader, 'has another element where its attributes belong')
+    skipAny(reader)
   }
-  finish(info)
+  ascend(reader, afterInfo)
+  const tbs = der.subarray(tbsAt, reader.at)
+  const signatureAlgorithm = readSignatureAlgorithm(reader, 'CSR_KEY_UNSUPPORTED')
+  const signature = der.subarray(skipBitString(reader), reader.at)
+  ascend(reader, afterAll)
+  finish(reader)
   if (keyType === 'rsa' || keyType === 'p521') {
     throw new IdentityError(
       'CSR_KEY_UNSUPPORTED',
@@ -100,8 +103,8 @@ export function parseCsr(input: string | Uint8Array): Csr {
     get pem() {
       return formatPem('CERTIFICATE REQUEST', der)
     },
-    publicKey,
-    keyBits,
+    publicKey: der.subarray(start, end),
+    keyBits: der.subarray(bitsAt, end),
     keyType,
     signatureAlgorithm,
     tbs,
@@ -118,9 +121,7 @@ export function parseCsr(input: string | Uint8Array): Csr {
 export async function createCsr(signer: Signer): Promise<Csr> {
   const tbs = encodeSequence(VERSION, NO_SUBJECT, signer.publicKey, NO_ATTRIBUTES)
   const signature = await signer.sign(tbs)
-  return parseCsr(
-    encodeSequence(tbs, encodeSignatureAlgorithm(signatureAlgorithmOf(signer.keyType)), encodeBitString(signature)),
-  )
+  return readCsr(encodeSigned(tbs, encodeSignatureAlgorithm(signatureAlgorithmOf(signer.keyType)), signature))
 }
 
 /**
@@ -130,7 +131,8 @@ export async function createCsr(signer: Signer): Promise<Csr> {
  * @see RFC 2986 section 3
  */
 export async function verifyCsr(request: Csr, verifier: SignatureVerifier): Promise<void> {
-  const proven = await verifier.verify(request, request.signatureAlgorithm, request.tbs, request.signature)
+  const answer = verifier.verify(request, request.signatureAlgorithm, request.tbs, request.signature)
+  const proven = typeof answer === 'boolean' ? answer : await answer
   if (!proven) {
     throw new IdentityError(
       'CSR_SIGNATURE_INVALID',

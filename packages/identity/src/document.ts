@@ -17,7 +17,7 @@ export const pemSizeOf = (derBytes: number): number => Math.ceil(derBytes * 1.4)
 export function readDocument(input: string | Uint8Array, kind: DerText): Uint8Array<ArrayBuffer> {
   const pem = isPem(input)
   if (input.length > (pem ? pemSizeOf(kind.maxBytes) : kind.maxBytes)) throw tooLarge(kind)
-  if (!pem) return Uint8Array.from(pemBytes(input))
+  if (!pem) return new Uint8Array(pemBytes(input))
   const [der, ...more] = parsePem(kind.label, pemBytes(input), kind.refusal)
   if (der === undefined || more.length > 0) {
     throw new IdentityError(

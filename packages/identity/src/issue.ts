@@ -1,12 +1,11 @@
 import { type Authority, compiledOf } from './authority.ts'
-import { type Certificate, readCertificate } from './certificate.ts'
+import { type Certificate, ownCertificate } from './certificate.ts'
 import { type Csr, verifyCsr } from './csr.ts'
-import { explicit } from './der/tags.ts'
-import { encodeBitString, encodeElement, encodeSequence, encodeTime, encodeUnsigned } from './der/writer.ts'
+import { encodeSigned } from './der/writer.ts'
 import { IdentityError } from './errors.ts'
-import { CONSTANT_EXTENSIONS, encodeAltNames, encodeSubjectKeyId } from './leaf-profile.ts'
+import { encodeLeaf, SERIAL_BYTES } from './leaf-template.ts'
 import { backdateFor, MAX_BACKDATE_MS, MIN_LIFETIME_MS } from './lifetime.ts'
-import { type ClusterId, encodeNodeSubject, type NodeId, type Role } from './node-identity.ts'
+import type { ClusterId, NodeId, Role } from './node-identity.ts'
 import type { Digest, RandomSource, SignatureVerifier } from './ports.ts'
 
 /**
@@ -40,10 +39,7 @@ export interface IssueOptions {
   readonly digest: Digest
 }
 
-const SERIAL_BYTES = 20
-const KEY_ID_BYTES = 20
 const SECOND_MS = 1000
-const VERSION_3 = encodeElement(explicit(0), encodeUnsigned(Uint8Array.of(2)))
 
 /** The longest lifetime that an authority can grant at `now`, in milliseconds; zero when it has ended. */
 export const longestLifetimeMs = (authority: Authority, now: number): number =>
@@ -67,7 +63,7 @@ export async function issueCertificate(
   grant: Grant,
   options: IssueOptions,
 ): Promise<Certificate> {
-  const { algorithmDer, authorityKeyId } = compiledOf(authority)
+  const { algorithmDer, leafOf } = compiledOf(authority)
   const validity = validityOf(authority, grant, options.now)
   await verifyCsr(csr, options.verifier)
   const serial = options.random.bytes(SERIAL_BYTES)
@@ -76,22 +72,12 @@ export async function issueCertificate(
   // Positive, and the same length always: the top bit is off, the next one on.
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40
   // RFC 7093 section 2, method 1: the first 160 bits of SHA-256 over the key bits.
-  const keyId = options.digest.sha256(csr.keyBits).subarray(0, KEY_ID_BYTES)
-  const tbs = encodeSequence(
-    VERSION_3,
-    encodeUnsigned(serial),
-    algorithmDer,
-    authority.certificate.subject.der,
-    encodeSequence(encodeTime(validity.notBefore), encodeTime(validity.notAfter)),
-    encodeNodeSubject(grant),
-    csr.publicKey,
-    encodeElement(
-      explicit(3),
-      encodeSequence(CONSTANT_EXTENSIONS, encodeSubjectKeyId(keyId), authorityKeyId, encodeAltNames(grant)),
-    ),
-  )
-  const signature = await authority.signer.sign(tbs)
-  return readCertificate(encodeSequence(tbs, algorithmDer, encodeBitString(signature)))
+  const keyId = options.digest.sha256(csr.keyBits)
+  const { notBefore, notAfter } = validity
+  const { nodeId } = grant
+  const tbs = encodeLeaf(leafOf(grant), { serial, notBefore, notAfter, nodeId, publicKey: csr.publicKey, keyId })
+  const signed = authority.signer.sign(tbs)
+  return ownCertificate(encodeSigned(tbs, algorithmDer, signed instanceof Uint8Array ? signed : await signed))
 }
 
 function validityOf(

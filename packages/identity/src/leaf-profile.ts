@@ -9,7 +9,7 @@ import {
   SUBJECT_ALT_NAME,
   SUBJECT_KEY_ID,
 } from './extensions.ts'
-import { type NodeSubject, roleName } from './node-identity.ts'
+import { type NodeSubject, type Role, roleName } from './node-identity.ts'
 
 /** One extension that is not critical. */
 export const encodeExtension = (type: string, value: Uint8Array): Uint8Array<ArrayBuffer> =>
@@ -48,6 +48,9 @@ export const encodeSubjectKeyId = (keyId: Uint8Array): Uint8Array<ArrayBuffer> =
 // A manager also answers for the name under which nodes without a certificate look for the CA.
 const CA_NAME = 'swarm-ca'
 const DNS_NAME = implicit(2)
+
+/** How many bytes stand after the node id at the end of {@link encodeAltNames}. */
+export const lastAltNameLength = (role: Role): number => (role === 'manager' ? 2 + CA_NAME.length : 0)
 
 /** The DNS names of Docker's node certificates: the role, the node id, and for a manager the name of the CA. */
 export function encodeAltNames(subject: NodeSubject): Uint8Array<ArrayBuffer> {

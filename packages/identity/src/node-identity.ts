@@ -57,8 +57,6 @@ export function parseClusterId(text: string): ClusterId {
 /** The organizational unit and first DNS name of a role, as Docker spells it. */
 export const roleName = (role: Role): 'swarm-worker' | 'swarm-manager' => `swarm-${role}`
 
-const SHAPE: readonly string[] = [ORGANIZATION, ORGANIZATIONAL_UNIT, COMMON_NAME]
-
 /**
  * Reads the subject of a node certificate: exactly one `O`, one `OU` and one `CN` in this order, and nothing else.
  *
@@ -67,10 +65,16 @@ const SHAPE: readonly string[] = [ORGANIZATION, ORGANIZATIONAL_UNIT, COMMON_NAME
  * @throws {@link IdentityError} `PEER_SUBJECT_INVALID` for any other shape, role or id.
  */
 export function parseNodeSubject(name: DistinguishedName): NodeSubject {
-  const [organization, unit, common] = name.attributes
-  // A fourth attribute has no place in the shape, so it differs.
-  const shaped = name.attributes.every(({ type }, index) => type === SHAPE[index])
-  if (!shaped || organization === undefined || unit === undefined || common === undefined) {
+  const { attributes } = name
+  const organization = attributes[0]
+  const unit = attributes[1]
+  const common = attributes[2]
+  const shaped =
+    attributes.length === 3 &&
+    organization?.type === ORGANIZATION &&
+    unit?.type === ORGANIZATIONAL_UNIT &&
+    common?.type === COMMON_NAME
+  if (!shaped) {
     throw new IdentityError(
       'PEER_SUBJECT_INVALID',
       'subject is not exactly one O, one OU and one CN; use a certificate that the cluster issued to a node',

@@ -1,4 +1,4 @@
-import { decodeBase64, encodeBase64 } from './base64.ts'
+import { base64Length, decodedLength, readBase64Groups, readLastGroup, writeBase64 } from './base64.ts'
 import type { Refusal } from './der/reader.ts'
 import { IdentityError } from './errors.ts'
 
@@ -8,19 +8,26 @@ export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST'
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const LINE = 64
+const LINE_BYTES = 48
 const NEWLINE = 0x0a
 const DASH = 0x2d
 
-const joined = (bytes: Uint8Array): string => {
-  const lines: string[] = []
-  const text = decoder.decode(bytes)
-  for (let at = 0; at < text.length; at += LINE) lines.push(text.slice(at, at + LINE))
-  return lines.join('\n')
-}
-
 /** One block in the canonical form of RFC 7468 section 3: lines of 64 letters, LF, a final LF. */
 export function formatPem(label: PemLabel, der: Uint8Array): string {
-  return `-----BEGIN ${label}-----\n${joined(encodeBase64(der))}\n-----END ${label}-----\n`
+  const { begin, end } = BOUNDARIES[label]
+  const letters = base64Length(der.length)
+  const out = new Uint8Array(begin.length + letters + Math.ceil(letters / LINE) + end.length)
+  out.set(begin)
+  let to = begin.length
+  for (let from = 0; from < der.length; from += LINE_BYTES) {
+    const stop = Math.min(from + LINE_BYTES, der.length)
+    writeBase64(der, from, stop, out, to)
+    to += base64Length(stop - from)
+    out[to] = NEWLINE
+    to += 1
+  }
+  out.set(end, to)
+  return decoder.decode(out)
 }
 
 /** True when `input` is PEM: DER of a structure never begins with a dash. */
@@ -63,21 +70,44 @@ export function parsePem(label: PemLabel, text: Uint8Array, refusal: Refusal): r
   do {
     if (!startsWith(text, at, begin)) throw refused(`does not begin with the boundary line of a ${label.toLowerCase()}`)
     at += begin.length
-    const letters = new Uint8Array(text.length - at)
-    let count = 0
-    for (let lineEnd = LINE; !startsWith(text, at, end); ) {
-      // A shorter line is the last one, so the boundary must follow it.
-      if (lineEnd !== LINE) throw refused('has a line of another width')
-      lineEnd = text.indexOf(NEWLINE, at) - at
-      if (lineEnd < 1 || lineEnd > LINE) throw refused('has a line of another width, or is cut off')
-      letters.set(text.subarray(at, at + lineEnd), count)
-      count += lineEnd
-      at += lineEnd + 1
-    }
-    const block = decodeBase64(letters.subarray(0, count))
-    if (block === null || block.length === 0) throw refused('has content that is not canonical base64')
+    const block = readBlock(text, at, end, refused)
     blocks.push(block)
-    at += end.length
+    const letters = base64Length(block.length)
+    at += letters + Math.ceil(letters / LINE) + end.length
   } while (at < text.length)
   return blocks
+}
+
+/** The content of the block whose lines begin at `start` and end at the boundary `end`. */
+function readBlock(
+  text: Uint8Array,
+  start: number,
+  end: Uint8Array,
+  refused: (problem: string) => IdentityError,
+): Uint8Array<ArrayBuffer> {
+  const notBase64 = (): IdentityError => refused('has content that is not canonical base64')
+  const stop = text.indexOf(DASH, start)
+  const lines = stop - start
+  // Every line but the last has 64 letters, and each ends with LF.
+  const letters = lines - Math.ceil(lines / (LINE + 1))
+  if (stop === -1 || !startsWith(text, stop, end)) throw refused('has a line of another width, or is cut off')
+  // One letter more than whole lines is the LF of an empty one.
+  if (lines % (LINE + 1) === 1) throw refused('has an empty line')
+  if (letters < 4 || letters % 4 !== 0) throw notBase64()
+  for (let lineEnd = start + LINE; lineEnd < stop; lineEnd += LINE + 1)
+    if (text[lineEnd] !== NEWLINE) throw refused('has a line of another width')
+  if (text[stop - 1] !== NEWLINE) throw refused('has a line of another width')
+
+  // The padding is at the very end, before the last LF.
+  const out = new Uint8Array(decodedLength(text, stop - 5, stop - 1) + ((letters - 4) / 4) * 3)
+  let to = 0
+  let line = start
+  for (; line + LINE + 1 < stop; line += LINE + 1) {
+    if (!readBase64Groups(text, line, line + LINE, out, to)) throw notBase64()
+    to += LINE_BYTES
+  }
+  const last = stop - 5
+  if (!readBase64Groups(text, line, last, out, to)) throw notBase64()
+  if (!readLastGroup(text, last, out, to + ((last - line) / 4) * 3)) throw notBase64()
+  return out
 }

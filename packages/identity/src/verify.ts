@@ -145,6 +145,7 @@ function conclude(
       'peer belongs to another cluster; join this one to get an identity here',
     )
   const { serial, notBefore, notAfter } = leaf
-  const identity = { ...subject, serial, notBefore, notAfter }
+  const { role, nodeId } = subject
+  const identity = { clusterId, role, nodeId, serial, notBefore, notAfter }
   return digest === undefined ? identity : { ...identity, fingerprint: formatHex(digest.sha256(leaf.der)) }
 }

@@ -13,7 +13,7 @@ export interface Refusal {
 export interface DerReader {
   readonly bytes: Uint8Array<ArrayBuffer>
   at: number
-  readonly end: number
+  end: number
   readonly refusal: Refusal
 }
 
@@ -40,26 +40,31 @@ export function peekTag(reader: DerReader): number {
 
 /** Reads tag and length, leaves the cursor on the first content byte and gives the end of the content. */
 function readHeader(reader: DerReader, tag: number): number {
-  if (peekTag(reader) !== tag) {
-    throw fault(
-      reader,
-      reader.at < reader.end ? 'holds an element of another type than its place asks for' : 'ends too early',
-    )
-  }
+  const { bytes, at, end } = reader
+  if (at >= end || bytes[at] !== tag) throw wrongTag(reader)
+  const length = at + 1 < end ? (bytes[at + 1] ?? 0) : 0xff
+  // Two bytes of header are nearly all that there are: the rest has a place of its own, so that this one stays small.
+  if (length >= 0x80) return readLongHeader(reader)
+  reader.at = at + 2
+  if (at + 2 + length > end) throw fault(reader, 'is cut off inside an element')
+  return at + 2 + length
+}
+
+const wrongTag = (reader: DerReader): IdentityError =>
+  fault(reader, reader.at < reader.end ? 'holds an element of another type than its place asks for' : 'ends too early')
+
+function readLongHeader(reader: DerReader): number {
   const { bytes, end } = reader
   let at = reader.at + 2
   if (at > end) throw fault(reader, 'is cut off inside an element header')
-  let length = bytes[at - 1] ?? 0
-  if (length >= 0x80) {
-    const count = length & 0x7f
-    // 0x80 would be the indefinite form; three bytes cover every size limit of this package.
-    if (count === 0 || count > 3) throw fault(reader, 'has an indefinite or oversized length')
-    if (at + count > end) throw fault(reader, 'is cut off inside an element header')
-    length = 0
-    for (const stop = at + count; at < stop; at += 1) length = length * 256 + (bytes[at] ?? 0)
-    if (length < 0x80 || (count > 1 && length < 2 ** (8 * (count - 1))))
-      throw fault(reader, 'has a length that is not minimal')
-  }
+  const count = (bytes[at - 1] ?? 0) & 0x7f
+  // 0x80 would be the indefinite form; three bytes cover every size limit of this package.
+  if (count === 0 || count > 3) throw fault(reader, 'has an indefinite or oversized length')
+  if (at + count > end) throw fault(reader, 'is cut off inside an element header')
+  let length = 0
+  for (const stop = at + count; at < stop; at += 1) length = length * 256 + (bytes[at] ?? 0)
+  if (length < 0x80 || (count > 1 && length < 2 ** (8 * (count - 1))))
+    throw fault(reader, 'has a length that is not minimal')
   if (at + length > end) throw fault(reader, 'is cut off inside an element')
   reader.at = at
   return at + length
@@ -86,6 +91,31 @@ export function readElement(reader: DerReader, tag: number): Uint8Array<ArrayBuf
   const start = reader.at
   reader.at = readHeader(reader, tag)
   return reader.bytes.subarray(start, reader.at)
+}
+
+/**
+ * Narrows the reader itself to the content of the next element, which must have `tag`, and gives what {@link ascend} takes
+ * to come back. The same as {@link enter} and {@link finish}, without an object for each level.
+ */
+export function descend(reader: DerReader, tag: number): number {
+  const end = readHeader(reader, tag)
+  const outer = reader.end
+  reader.end = end
+  return outer
+}
+
+/** Leaves the element that {@link descend} went into, of which nothing may be left over. */
+export function ascend(reader: DerReader, outer: number): void {
+  finish(reader)
+  reader.end = outer
+}
+
+/** Steps over the content of the next element, which must have `tag`, and gives where the content begins; it ends where the reader stands. */
+export function skipContent(reader: DerReader, tag: number): number {
+  const end = readHeader(reader, tag)
+  const start = reader.at
+  reader.at = end
+  return start
 }
 
 /** Refuses bytes after the last expected element. */

@@ -1,31 +1,39 @@
-import { type DerReader, fault, peekTag, readContent } from './reader.ts'
+import { type DerReader, fault, peekTag, skipContent } from './reader.ts'
 import { BIT_STRING, BOOLEAN, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, UTC_TIME } from './tags.ts'
 
-/** An INTEGER's content, in the fewest bytes (X.690 section 8.3.2). */
-export function readInteger(reader: DerReader): Uint8Array<ArrayBuffer> {
-  const content = readContent(reader, INTEGER)
-  const first = content[0]
-  if (first === undefined) throw fault(reader, 'has an empty integer')
-  const second = content[1]
-  if (second !== undefined && ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80))) {
-    throw fault(reader, 'has an integer that is not minimal')
+/** Steps over an INTEGER in the fewest bytes (X.690 section 8.3.2), and gives where its content begins. */
+export function skipInteger(reader: DerReader): number {
+  const start = skipContent(reader, INTEGER)
+  const { bytes, at } = reader
+  if (at === start) throw fault(reader, 'has an empty integer')
+  if (at - start > 1) {
+    const first = bytes[start] ?? 0
+    const second = bytes[start + 1] ?? 0
+    if ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80))
+      throw fault(reader, 'has an integer that is not minimal')
   }
-  return content
+  return start
+}
+
+/** An INTEGER's content, as a view. */
+export function readInteger(reader: DerReader): Uint8Array<ArrayBuffer> {
+  const start = skipInteger(reader)
+  return reader.bytes.subarray(start, reader.at)
 }
 
 /** A small number, 0 to 127: versions and path lengths are no larger. */
 export function readSmallInteger(reader: DerReader): number {
-  const content = readInteger(reader)
-  const value = content[0] ?? 0
-  if (content.length !== 1 || value > 127) throw fault(reader, 'has a number that is out of range')
+  const start = skipContent(reader, INTEGER)
+  const value = reader.bytes[start] ?? 0
+  if (reader.at !== start + 1 || value > 127) throw fault(reader, 'has a number that is out of range')
   return value
 }
 
 /** BOOLEAN as DER has it: all bits or none (X.690 section 11.1). */
 export function readBoolean(reader: DerReader): boolean {
-  const content = readContent(reader, BOOLEAN)
-  const value = content[0]
-  if (content.length !== 1 || (value !== 0 && value !== 0xff))
+  const start = skipContent(reader, BOOLEAN)
+  const value = reader.bytes[start]
+  if (reader.at !== start + 1 || (value !== 0 && value !== 0xff))
     throw fault(reader, 'has a boolean that is neither 00 nor FF')
   return value === 0xff
 }
@@ -37,39 +45,55 @@ export function readDefaultFalse(reader: DerReader): boolean {
   return true
 }
 
-/** A BIT STRING that holds whole bytes. */
-export function readBitString(reader: DerReader): Uint8Array<ArrayBuffer> {
-  const content = readContent(reader, BIT_STRING)
-  if (content[0] !== 0) throw fault(reader, 'has a bit string that does not hold whole bytes')
-  return content.subarray(1)
+/** Steps over a BIT STRING that holds whole bytes, and gives where they begin; they end where the reader stands. */
+export function skipBitString(reader: DerReader): number {
+  const start = skipContent(reader, BIT_STRING)
+  if (reader.at === start || reader.bytes[start] !== 0)
+    throw fault(reader, 'has a bit string that does not hold whole bytes')
+  return start + 1
 }
 
 /** A named bit list of up to nine bits; bit n of the standard is bit n of the result. Trailing zero bits are not DER (X.690 section 11.2.2). */
 export function readNamedBits(reader: DerReader): number {
-  const content = readContent(reader, BIT_STRING)
-  const unused = content[0] ?? 8
-  const last = content.length > 1 ? (content[content.length - 1] ?? 0) : 0
+  const start = skipContent(reader, BIT_STRING)
+  const { bytes, at } = reader
+  const length = at - start
+  const unused = length > 0 ? (bytes[start] ?? 8) : 8
+  const last = length > 1 ? (bytes[at - 1] ?? 0) : 0
   // The lowest set bit of the last byte must be the first used one: this refuses empty lists and padding at once.
-  if (unused > 7 || content.length > 3 || (last & -last) !== 1 << unused)
+  if (unused > 7 || length > 3 || (last & -last) !== 1 << unused)
     throw fault(reader, 'has a bit list that is not canonical')
   let bits = 0
-  for (let bit = 0; bit < (content.length - 1) * 8; bit += 1) {
-    if (((content[1 + (bit >> 3)] ?? 0) & (0x80 >> (bit & 7))) !== 0) bits |= 1 << bit
+  for (let bit = 0; bit < (length - 1) * 8; bit += 1) {
+    if (((bytes[start + 1 + (bit >> 3)] ?? 0) & (0x80 >> (bit & 7))) !== 0) bits |= 1 << bit
   }
   return bits
 }
 
-/** An OBJECT IDENTIFIER in dotted form; arcs beyond 2^42 do not occur in what this package reads. */
-export function readOid(reader: DerReader): string {
-  const content = readContent(reader, OBJECT_IDENTIFIER)
-  let text = ''
+/** Steps over an OBJECT IDENTIFIER in its one form, and gives where its content begins; arcs beyond 2^42 do not occur in what this package reads. */
+export function skipOid(reader: DerReader): number {
+  const start = skipContent(reader, OBJECT_IDENTIFIER)
+  const { bytes, at } = reader
   let arc = 0
   let fresh = true
-  for (const byte of content) {
+  for (let index = start; index < at; index += 1) {
+    const byte = bytes[index] ?? 0
     if ((fresh && byte === 0x80) || arc > 2 ** 35) throw fault(reader, 'has an object identifier that is not minimal')
-    arc = arc * 128 + (byte & 0x7f)
     fresh = byte < 0x80
-    if (!fresh) continue
+    arc = fresh ? 0 : arc * 128 + (byte & 0x7f)
+  }
+  if (at === start || !fresh) throw fault(reader, 'has an object identifier that is cut off')
+  return start
+}
+
+/** The dotted form of an identifier that {@link skipOid} has stepped over. */
+export function formatOid(bytes: Uint8Array, start: number, end: number): string {
+  let text = ''
+  let arc = 0
+  for (let index = start; index < end; index += 1) {
+    const byte = bytes[index] ?? 0
+    arc = arc * 128 + (byte & 0x7f)
+    if (byte >= 0x80) continue
     if (text === '') {
       const root = Math.min(Math.trunc(arc / 40), 2)
       text = `${root}.${arc - root * 40}`
@@ -78,9 +102,27 @@ export function readOid(reader: DerReader): string {
     }
     arc = 0
   }
-  if (content.length === 0 || !fresh) throw fault(reader, 'has an object identifier that is cut off')
   return text
 }
+
+/** An OBJECT IDENTIFIER in dotted form. */
+export function readOid(reader: DerReader): string {
+  const start = skipOid(reader)
+  return formatOid(reader.bytes, start, reader.at)
+}
+
+// Not a digit, and too large to be repaired by whatever stands beside it.
+const NO_DIGITS = 100_000_000
+
+/** Two decimal digits, or at least {@link NO_DIGITS} in their place. */
+function pair(bytes: Uint8Array, at: number): number {
+  const high = (bytes[at] ?? 0) - 0x30
+  const low = (bytes[at + 1] ?? 0) - 0x30
+  return high >= 0 && high <= 9 && low >= 0 && low <= 9 ? high * 10 + low : NO_DIGITS
+}
+
+const DAYS: readonly number[] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+const isLeap = (year: number): boolean => year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
 
 /**
  * A Time of a certificate as epoch milliseconds: UTCTime up to 2049, GeneralizedTime from 2050, in whole seconds and UTC
@@ -88,24 +130,23 @@ export function readOid(reader: DerReader): string {
  */
 export function readTime(reader: DerReader): number {
   const generalized = peekTag(reader) === GENERALIZED_TIME
-  const content = readContent(reader, generalized ? GENERALIZED_TIME : UTC_TIME)
-  const digits = generalized ? 14 : 12
-  if (content.length !== digits + 1 || content[digits] !== 0x5a)
+  const start = skipContent(reader, generalized ? GENERALIZED_TIME : UTC_TIME)
+  const { bytes } = reader
+  const at = start + (generalized ? 4 : 2)
+  if (reader.at !== at + 11 || bytes[at + 10] !== 0x5a)
     throw fault(reader, 'has a time that is not in whole seconds of UTC')
-  const pair = (at: number): number => {
-    const high = (content[at] ?? 0) - 0x30
-    const low = (content[at + 1] ?? 0) - 0x30
-    if (high < 0 || high > 9 || low < 0 || low > 9) throw fault(reader, 'has a time with something else than digits')
-    return high * 10 + low
-  }
-  const short = pair(digits - 10 - 2)
-  const year = generalized ? pair(0) * 100 + pair(2) : short + (short < 50 ? 2000 : 1900)
-  const at = digits - 10
-  const [month, day, hour, minute, second] = [pair(at), pair(at + 2), pair(at + 4), pair(at + 6), pair(at + 8)]
+  const short = pair(bytes, at - 2)
+  const year = generalized ? pair(bytes, start) * 100 + short : short + (short < 50 ? 2000 : 1900)
+  const month = pair(bytes, at)
+  const day = pair(bytes, at + 2)
+  const hour = pair(bytes, at + 4)
+  const minute = pair(bytes, at + 6)
+  const second = pair(bytes, at + 8)
+  if (year + month + day + hour + minute + second >= NO_DIGITS)
+    throw fault(reader, 'has a time with something else than digits')
   if (generalized && year < 2050) throw fault(reader, 'has a time before 2050 in the long form')
-  const instant = Date.UTC(year, month - 1, day, hour, minute, second)
-  // Date.UTC rolls over what is out of range (month 13, 30 February, second 60), which moves the day or the length of the hour.
-  const inRange = month >= 1 && month <= 12 && hour < 24 && minute < 60 && second < 60 && day >= 1
-  if (!inRange || new Date(instant).getUTCDate() !== day) throw fault(reader, 'has a time that is in no calendar')
-  return instant
+  const days = month === 2 && isLeap(year) ? 29 : (DAYS[month - 1] ?? 0)
+  if (day < 1 || day > days || hour >= 24 || minute >= 60 || second >= 60)
+    throw fault(reader, 'has a time that is in no calendar')
+  return Date.UTC(year, month - 1, day, hour, minute, second)
 }

@@ -11,22 +11,56 @@ import {
 
 const SMALL = 48
 
+/** How many bytes the length field of `length` bytes takes. */
+const lengthBytesOf = (length: number): number => (length < 0x80 ? 1 : length < 0x100 ? 2 : length < 0x10000 ? 3 : 4)
+
+/** How many bytes an element with so much content takes. */
+export const elementLength = (length: number): number => 1 + lengthBytesOf(length) + length
+
+/** Writes tag and minimal length of an element, and gives where its content goes. */
+export function writeHeader(out: Uint8Array, at: number, tag: number, length: number): number {
+  const count = lengthBytesOf(length) - 1
+  out[at] = tag
+  out[at + 1] = count === 0 ? length : 0x80 | count
+  for (let index = 0; index < count; index += 1) out[at + 2 + index] = length >>> (8 * (count - 1 - index))
+  return at + 2 + count
+}
+
+/** Writes bytes, and gives where the next ones go. */
+export function writeBytes(out: Uint8Array, at: number, bytes: Uint8Array): number {
+  // Most parts are a few bytes, for which a native copy costs more than it saves.
+  if (bytes.length > SMALL) out.set(bytes, at)
+  else for (let index = 0; index < bytes.length; index += 1) out[at + index] = bytes[index] ?? 0
+  return at + bytes.length
+}
+
+/** Writes ASCII text, and gives where the next bytes go. */
+export function writeText(out: Uint8Array, at: number, text: string): number {
+  for (let index = 0; index < text.length; index += 1) out[at + index] = text.charCodeAt(index)
+  return at + text.length
+}
+
 /** One element: tag, minimal length, and the parts one after the other. */
 export function encodeElement(tag: number, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let length = 0
   for (const part of parts) length += part.length
-  const lengthBytes = length < 0x80 ? 0 : length < 0x100 ? 1 : length < 0x10000 ? 2 : 3
-  const out = new Uint8Array(2 + lengthBytes + length)
-  out[0] = tag
-  out[1] = lengthBytes === 0 ? length : 0x80 | lengthBytes
-  for (let index = 0; index < lengthBytes; index += 1) out[2 + index] = length >>> (8 * (lengthBytes - 1 - index))
-  let at = 2 + lengthBytes
-  for (const part of parts) {
-    // Most parts are a few bytes, for which a native copy costs more than it saves.
-    if (part.length > SMALL) out.set(part, at)
-    else for (let index = 0; index < part.length; index += 1) out[at + index] = part[index] ?? 0
-    at += part.length
-  }
+  const out = new Uint8Array(elementLength(length))
+  let at = writeHeader(out, 0, tag, length)
+  for (const part of parts) at = writeBytes(out, at, part)
+  return out
+}
+
+/** What certificates and requests are: the signed part, the algorithm, and the signature as a BIT STRING. */
+export function encodeSigned(tbs: Uint8Array, algorithm: Uint8Array, signature: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bits = 1 + signature.length
+  const length = tbs.length + algorithm.length + elementLength(bits)
+  const out = new Uint8Array(elementLength(length))
+  let at = writeHeader(out, 0, SEQUENCE, length)
+  at = writeBytes(out, at, tbs)
+  at = writeBytes(out, at, algorithm)
+  at = writeHeader(out, at, BIT_STRING, bits)
+  // No unused bits, which the zero says that is there already.
+  writeBytes(out, at + 1, signature)
   return out
 }
 
@@ -56,7 +90,7 @@ export function encodeText(tag: number, text: string): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(2 + text.length)
   out[0] = tag
   out[1] = text.length
-  for (let index = 0; index < text.length; index += 1) out[2 + index] = text.charCodeAt(index)
+  writeText(out, 2, text)
   return out
 }
 
@@ -71,18 +105,26 @@ export function encodeOid(dotted: string): Uint8Array<ArrayBuffer> {
   return encodeElement(OBJECT_IDENTIFIER, Uint8Array.from(content))
 }
 
-const pair = (value: number): string => (value < 10 ? `0${value}` : String(value))
+function writePair(out: Uint8Array, at: number, value: number): number {
+  out[at] = 0x30 + Math.trunc(value / 10)
+  out[at + 1] = 0x30 + (value % 10)
+  return at + 2
+}
 
 /** A Time in the form that its year asks for (RFC 5280 section 4.1.2.5); parts of a second are dropped. */
 export function encodeTime(instant: number): Uint8Array<ArrayBuffer> {
   const time = new Date(instant)
   const year = time.getUTCFullYear()
-  const rest =
-    pair(time.getUTCMonth() + 1) +
-    pair(time.getUTCDate()) +
-    pair(time.getUTCHours()) +
-    pair(time.getUTCMinutes()) +
-    pair(time.getUTCSeconds())
-  if (year < 2050) return encodeText(UTC_TIME, `${pair(year % 100)}${rest}Z`)
-  return encodeText(GENERALIZED_TIME, `${pair(Math.trunc(year / 100))}${pair(year % 100)}${rest}Z`)
+  const long = year >= 2050
+  const out = new Uint8Array(long ? 17 : 15)
+  let at = writeHeader(out, 0, long ? GENERALIZED_TIME : UTC_TIME, out.length - 2)
+  if (long) at = writePair(out, at, Math.trunc(year / 100))
+  at = writePair(out, at, year % 100)
+  at = writePair(out, at, time.getUTCMonth() + 1)
+  at = writePair(out, at, time.getUTCDate())
+  at = writePair(out, at, time.getUTCHours())
+  at = writePair(out, at, time.getUTCMinutes())
+  at = writePair(out, at, time.getUTCSeconds())
+  out[at] = 0x5a
+  return out
 }

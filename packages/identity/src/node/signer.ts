@@ -1,8 +1,17 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  type JsonWebKeyInput,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto'
 import { canSign, type KeyType, type NodeKeyType, type SignatureAlgorithm } from '../algorithms.ts'
 import { IdentityError } from '../errors.ts'
 import type { Signer, SyncSignatureVerifier, VerificationKey } from '../ports.ts'
-import { importPublicKey } from './public-key.ts'
+import { encodePublicJwk, importPublicKey, publicKeyInput } from './public-key.ts'
 
 /** A {@link Signer} over a key in this process. */
 export interface LocalSigner extends Signer {
@@ -35,11 +44,22 @@ const MIN_RSA_BITS = 2048
 
 const privateKeys = new WeakMap<Signer, KeyObject>()
 
+// The platform takes this form of the public key too; its types know PEM and DER alone.
+const generatePair = generateKeyPairSync as unknown as (
+  type: 'ec' | 'ed25519',
+  options: { readonly namedCurve?: string; readonly publicKeyEncoding: { readonly format: 'jwk' } },
+) => { readonly privateKey: KeyObject; readonly publicKey: JsonWebKey }
+
 /** Makes a fresh key for a node; P-256 as Docker's nodes have it unless told otherwise. */
 export function createNodeKey(keyType: NodeKeyType = 'p256'): LocalSigner {
-  const { privateKey } =
-    keyType === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: CURVES[keyType] })
-  return signerOf(privateKey, keyType)
+  // The public half comes out of the making itself. Asked of the finished key, the platform would allocate under that key's lock, and a garbage
+  // collection at that moment, which ends the finished job of its making, waits for the same lock for ever (Node 20).
+  const publicKeyEncoding = { format: 'jwk' } as const
+  const { privateKey, publicKey } =
+    keyType === 'ed25519'
+      ? generatePair('ed25519', { publicKeyEncoding })
+      : generatePair('ec', { namedCurve: CURVES[keyType], publicKeyEncoding })
+  return signerOf(privateKey, encodePublicJwk(publicKey, keyType), keyType)
 }
 
 /**
@@ -58,7 +78,8 @@ export function openSigner(pkcs8: Uint8Array): LocalSigner {
       'private key is not PKCS #8 DER without a password; restore it or make a new one',
     )
   }
-  return signerOf(key, keyTypeOf(key))
+  const publicKey = createPublicKey(key).export({ format: 'der', type: 'spki' })
+  return signerOf(key, new Uint8Array(publicKey), keyTypeOf(key))
 }
 
 function keyTypeOf(key: KeyObject): KeyType {
@@ -73,11 +94,11 @@ function keyTypeOf(key: KeyObject): KeyType {
   )
 }
 
-function signerOf(key: KeyObject, keyType: KeyType): LocalSigner {
+function signerOf(key: KeyObject, publicKey: Uint8Array<ArrayBuffer>, keyType: KeyType): LocalSigner {
   const hash = SIGNING_HASH[keyType]
   const signer: LocalSigner = {
     keyType,
-    publicKey: new Uint8Array(createPublicKey(key).export({ format: 'der', type: 'spki' })),
+    publicKey,
     sign: (data) => new Uint8Array(sign(hash, data, key)),
   }
   privateKeys.set(signer, key)
@@ -95,12 +116,21 @@ export function exportPrivateKey(signer: Signer): Uint8Array<ArrayBuffer> {
   return new Uint8Array(key.export({ format: 'der', type: 'pkcs8' }))
 }
 
-// Import costs as much as a verification, and the same few roots verify every peer.
+// Import costs as much as a verification, and the same few roots verify every peer; a request's key is used once, and remembering
+// each of those would cost the garbage collector more than it saves. So a key is remembered from its second use on.
 const imported = new WeakMap<Uint8Array, KeyObject>()
+const RECENT = 16
+const recent: (Uint8Array | null)[] = new Array<Uint8Array | null>(RECENT).fill(null)
+let next = 0
 
-function keyOf(key: VerificationKey): KeyObject {
+function keyOf(key: VerificationKey): KeyObject | JsonWebKeyInput {
   const known = imported.get(key.publicKey)
   if (known !== undefined) return known
+  if (!recent.includes(key.publicKey)) {
+    recent[next] = key.publicKey
+    next = (next + 1) % RECENT
+    return publicKeyInput(key)
+  }
   const fresh = importPublicKey(key)
   imported.set(key.publicKey, fresh)
   return fresh

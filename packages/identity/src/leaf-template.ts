@@ -1,0 +1,112 @@
+import { explicit, SEQUENCE } from './der/tags.ts'
+import {
+  elementLength,
+  encodeElement,
+  encodeSequence,
+  encodeTime,
+  encodeUnsigned,
+  writeBytes,
+  writeHeader,
+  writeText,
+} from './der/writer.ts'
+import { CONSTANT_EXTENSIONS, encodeAltNames, encodeSubjectKeyId, lastAltNameLength } from './leaf-profile.ts'
+import { encodeNodeSubject, type NodeSubject } from './node-identity.ts'
+import type { Validity } from './validity.ts'
+
+/** The parts of the signed part of every leaf of one authority, role and cluster, with room for what differs. */
+export interface LeafTemplate {
+  /** Version, serial number, algorithm and issuer. */
+  readonly head: Uint8Array
+  /** The subject; the node id is at its end. */
+  readonly subject: Uint8Array
+  /** The extensions. */
+  readonly tail: Uint8Array
+  readonly keyIdAt: number
+  readonly nodeNameAt: number
+}
+
+/** What the authority gives to a template. */
+export interface IssuerParts {
+  readonly algorithmDer: Uint8Array
+  readonly authorityKeyId: Uint8Array
+  readonly issuer: Uint8Array
+}
+
+/** What differs between leaves of one template. */
+export interface LeafParts extends Validity {
+  /** {@link SERIAL_BYTES} whose first is between 1 and 0x7f. */
+  readonly serial: Uint8Array
+  readonly nodeId: string
+  /** DER SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array
+  /** At least {@link KEY_ID_BYTES}; the first ones count. */
+  readonly keyId: Uint8Array
+}
+
+export const SERIAL_BYTES = 20
+export const KEY_ID_BYTES = 20
+const NODE_ID_LENGTH = 25
+
+const VERSION_3 = encodeElement(explicit(0), encodeUnsigned(Uint8Array.of(2)))
+// The first byte of a serial number is not zero, so that its integer takes no zero before it.
+const SERIAL = encodeUnsigned(new Uint8Array(SERIAL_BYTES).fill(1))
+const SERIAL_AT = VERSION_3.length + SERIAL.length - SERIAL_BYTES
+
+/**
+ * Encodes what is the same in all leaves of one authority, role and cluster.
+ *
+ * @param subject - Any node of that role and cluster.
+ * @throws TypeError if the node id was not made by the parser of node ids.
+ */
+export function compileLeaf(parts: IssuerParts, subject: NodeSubject): LeafTemplate {
+  checkNodeId(subject.nodeId)
+  const { algorithmDer, authorityKeyId, issuer } = parts
+  const head = new Uint8Array(VERSION_3.length + SERIAL.length + algorithmDer.length + issuer.length)
+  let at = writeBytes(head, 0, VERSION_3)
+  at = writeBytes(head, at, SERIAL)
+  at = writeBytes(head, at, algorithmDer)
+  writeBytes(head, at, issuer)
+  const keyId = encodeSubjectKeyId(new Uint8Array(KEY_ID_BYTES))
+  const altNames = encodeAltNames(subject)
+  const extensions = encodeSequence(CONSTANT_EXTENSIONS, keyId, authorityKeyId, altNames)
+  const tail = encodeElement(explicit(3), extensions)
+  return {
+    head,
+    subject: encodeNodeSubject(subject),
+    tail,
+    keyIdAt: tail.length - altNames.length - authorityKeyId.length - KEY_ID_BYTES,
+    nodeNameAt: tail.length - lastAltNameLength(subject.role) - NODE_ID_LENGTH,
+  }
+}
+
+function checkNodeId(nodeId: string): void {
+  if (nodeId.length !== NODE_ID_LENGTH) throw new TypeError('nodeId must be one that parseNodeId gave')
+}
+
+/**
+ * The signed part of one leaf (RFC 5280 section 4.1.1.1), in bytes of its own.
+ *
+ * @throws TypeError if the node id was not made by the parser of node ids.
+ */
+export function encodeLeaf(template: LeafTemplate, parts: LeafParts): Uint8Array<ArrayBuffer> {
+  checkNodeId(parts.nodeId)
+  const { head, subject, tail } = template
+  const notBefore = encodeTime(parts.notBefore)
+  const notAfter = encodeTime(parts.notAfter)
+  const times = notBefore.length + notAfter.length
+  const length = head.length + elementLength(times) + subject.length + parts.publicKey.length + tail.length
+  const out = new Uint8Array(elementLength(length))
+  const headAt = writeHeader(out, 0, SEQUENCE, length)
+  let at = writeBytes(out, headAt, head)
+  writeBytes(out, headAt + SERIAL_AT, parts.serial)
+  at = writeHeader(out, at, SEQUENCE, times)
+  at = writeBytes(out, at, notBefore)
+  at = writeBytes(out, at, notAfter)
+  at = writeBytes(out, at, subject)
+  writeText(out, at - NODE_ID_LENGTH, parts.nodeId)
+  at = writeBytes(out, at, parts.publicKey)
+  writeBytes(out, at, tail)
+  for (let index = 0; index < KEY_ID_BYTES; index += 1) out[at + template.keyIdAt + index] = parts.keyId[index] ?? 0
+  writeText(out, at + template.nodeNameAt, parts.nodeId)
+  return out
+}
