@@ -86,13 +86,6 @@ export function readContent(reader: DerReader, tag: number): Uint8Array<ArrayBuf
   return content
 }
 
-/** The next element with its header, as a view. */
-export function readElement(reader: DerReader, tag: number): Uint8Array<ArrayBuffer> {
-  const start = reader.at
-  reader.at = readHeader(reader, tag)
-  return reader.bytes.subarray(start, reader.at)
-}
-
 /**
  * Narrows the reader itself to the content of the next element, which must have `tag`, and gives what {@link ascend} takes
  * to come back. The same as {@link enter} and {@link finish}, without an object for each level.
