@@ -92,11 +92,12 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     }
     return file
   }
-  const enter = (file: SealedFile, before: readonly Segment[], blank: boolean): void => {
+  const enter = (file: SealedFile, before: readonly Segment[], blank: boolean): SealedFile => {
     older = [...before]
     active = file
     isBlank = blank
     lastTag = file.tag()
+    return file
   }
   const committed = ({ index, term, count, state: sent }: Commit): void => {
     if (count > 0) terms.put(index, term, BigInt(count))
@@ -130,10 +131,9 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
       committed(commit)
     },
     roll: async () => {
-      if (active === null || !isBlank || formatHex(active.header.keyId) !== log.keys.writeKeyId()) {
-        enter(await publish(FILE_KIND.segment, terms.last()), list(), true)
-      }
-      const { header } = active as unknown as SealedFile
+      const fits = active !== null && isBlank && formatHex(active.header.keyId) === log.keys.writeKeyId()
+      const { header } =
+        fits && active !== null ? active : enter(await publish(FILE_KIND.segment, terms.last()), list(), true)
       return { sequence: header.sequence, tag: header.tag }
     },
     restart: async (from, keep) => {
