@@ -1,3 +1,4 @@
+import { splitUnlockKey } from '@leastwise/raftlog'
 import {
   createLeakScanner,
   findLeaks,
@@ -23,7 +24,16 @@ const unlockKey = bytes(32).map((key) => ({
   digestPrefix: null,
   kind: 'unlock-key' as const,
 }))
-const planted = fc.oneof(joinToken, unlockKey)
+const share = fc.tuple(bytes(32), fc.constantFrom([2, 3], [3, 12]), bytes(32)).map(([key, [k = 2, n = 2], drawn]) => ({
+  text: splitUnlockKey(key, {
+    k,
+    n,
+    random: { bytes: (length) => Uint8Array.from({ length }, (_, at) => drawn[at % 32]!) },
+  }).at(-1)!,
+  digestPrefix: null,
+  kind: 'unlock-key-share' as const,
+}))
+const planted = fc.oneof(joinToken, unlockKey, share)
 const real = planted.map(({ text }) => text)
 // An unlock key in whose last letters another leak begins.
 const overlapping = fc
@@ -33,12 +43,22 @@ const overlapping = fc
 const noise = fc.string({ unit: 'binary', maxLength: 60 })
 const letters = fc.string({ unit: fc.constantFrom(...'SWMTKNEY-120az/+\n\r "'.split('')) })
 const damaged = fc
-  .tuple(real, fc.nat(86), fc.constantFrom('', 'z', 'Z', '0', '-', '+', '\n', 'SWM'), fc.boolean())
+  .tuple(real, fc.nat(108), fc.constantFrom('', 'z', 'Z', '0', '-', '+', '\n', 'SWM'), fc.boolean())
   .map(([text, at, put, replace]) => text.slice(0, at) + put + text.slice(at + (replace ? 1 : 0)))
 const text = fc
-  .array(fc.oneof(real, damaged, overlapping, noise, letters, fc.constantFrom('SWM', 'SWMTKN-1-', '\n', '')), {
-    maxLength: 8,
-  })
+  .array(
+    fc.oneof(
+      real,
+      damaged,
+      overlapping,
+      noise,
+      letters,
+      fc.constantFrom('SWM', 'SWMTKN-1-', 'LWS', 'LWSHARE-1-2of3-1-', '\n', ''),
+    ),
+    {
+      maxLength: 8,
+    },
+  )
   .map((parts) => parts.join(''))
 
 /** The text cut at the given places. */
@@ -114,7 +134,7 @@ describe('redact', () => {
       fc.property(text, (whole) => {
         const secret = new Set<number>()
         for (const { kind, offset, length } of naiveScan(whole)) {
-          const from = length - (kind === 'unlock-key' ? 43 : 25)
+          const from = length - { 'join-token': 25, 'unlock-key': 43, 'unlock-key-share': 59 }[kind]
           for (let at = from; at < length; at += 1) secret.add(offset + at)
         }
         const expected = whole

@@ -1,7 +1,17 @@
 import { inspect } from 'node:util'
 import { createLeakScanner, findLeaks, parseJoinToken, parseUnlockKey, redact } from '@leastwise/tokens'
 import { describe, expect, it } from 'vitest'
-import { DIGEST, KEYS, MARKED_KEY, MARKED_SECRET, MARKED_TOKEN, MARKS, naiveScan, TOKENS } from './leak-support.ts'
+import {
+  DIGEST,
+  KEYS,
+  MARKED_KEY,
+  MARKED_SECRET,
+  MARKED_TOKEN,
+  MARKS,
+  naiveScan,
+  SHARES,
+  TOKENS,
+} from './leak-support.ts'
 import { engineVectors } from './vectors.ts'
 
 const TOKEN = `SWMTKN-1-${DIGEST}-000avh9he7dy896m08s18udxr`
@@ -20,6 +30,13 @@ describe('findLeaks', () => {
     expect(findLeaks(text)).toEqual([
       { kind: 'unlock-key', line: 1, column: 1, offset: 0, length: 52, digestPrefix: null },
     ])
+  })
+
+  it.each(SHARES)('finds the share %s', (text) => {
+    expect(findLeaks(text)).toEqual([
+      { kind: 'unlock-key-share', line: 1, column: 1, offset: 0, length: text.length, digestPrefix: null },
+    ])
+    expect(redact(`${text}.`)).toMatch(/^LWSHARE-1-\d+of\d+-\d+-[0-9a-z]{25}-\[redacted\]\.$/)
   })
 
   it('tells by the digest which cluster a token of a Docker engine is of', () => {

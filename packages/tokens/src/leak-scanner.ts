@@ -16,8 +16,8 @@ export interface Leak {
   /** Of the whole token or key, in the same units. */
   readonly length: number
   /**
-   * The first 8 hex digits of the trust digest in a join token, which tells the cluster and is public; `null` for an unlock key, of
-   * which nothing is harmless.
+   * The first 8 hex digits of the trust digest in a join token, which tells the cluster and is public; `null` for an unlock key and
+   * for a share of one.
    */
   readonly digestPrefix: string | null
 }
@@ -32,7 +32,7 @@ export interface LeakScanner {
 }
 
 /**
- * A scanner for one text of any size. Between two calls it keeps less than {@link MAX_JOIN_TOKEN_CHARS} characters, also inside of
+ * A scanner for one text of any size. Between two calls it keeps less than the longest leak, 108 characters, also inside of
  * a line without end, and it takes time in proportion to the text. How the text is cut makes no difference to what is found.
  */
 export function createLeakScanner(): LeakScanner {
@@ -70,10 +70,10 @@ export function createLeakScanner(): LeakScanner {
 }
 
 /**
- * Finds every join token and unlock key in a text, wherever it stands: in quotes, in a URL, in JSON, between bytes of a binary file.
+ * Finds every join token, unlock key and share of an unlock key in a text, wherever it stands: in quotes, in a URL, in JSON, between bytes of a binary file.
  *
  * A leak is whatever `parseJoinToken` or `parseUnlockKey` accepts when it is cut out, so nothing that merely looks alike is one
- * (a placeholder, a wrong length, a number that is too large). What stands before and behind does not matter: a token followed by one
+ * (a placeholder, a wrong length, a number that is too large). A share (`LWSHARE-1-…`) is one by its form, whatever its check says. What stands before and behind does not matter: a token followed by one
  * more letter still lets a machine join. A secret that was changed (wrapped over lines, escaped, encoded, compressed) is not found.
  *
  * @param text - Of any size. Time is in proportion to its length, for any content.

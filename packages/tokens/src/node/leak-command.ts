@@ -9,7 +9,7 @@ const USAGE = [
   `usage: ${NAME} [--json] PATH...`,
   `       ${NAME} [--json] --staged [PATH...]`,
   '',
-  'Finds join tokens and unlock keys in files and directories and says where they are. It never prints them.',
+  'Finds join tokens, unlock keys and shares of them in files and directories and says where they are. It never prints them.',
   '',
   '  --staged   look at what the next commit would hold (all of it, or what is below PATH)',
   '  --json     print one JSON object a line',
