@@ -6,6 +6,7 @@ const ARROWS = {
   identity: [],
   secrets: [],
   raftlog: [],
+  'raftlog-etcd': ['raftlog'],
   swarm: ['tokens', 'identity'],
 }
 
@@ -14,10 +15,12 @@ const DOORS = [
   { module: '@peculiar/x509', from: '^packages/identity/src/x509/' },
   { module: 'reflect-metadata', from: '^packages/identity/src/x509/' },
   { module: '@peculiar/webcrypto', from: '^packages/identity/src/x509/' },
-  { module: 'tweetnacl', from: '^packages/(raftlog|secrets)/src/' },
+  { module: 'tweetnacl', from: '^packages/(raftlog|raftlog-etcd|secrets)/src/' },
   { module: 'lru-cache', from: '^packages/[^/]+/src/' },
-  { module: '@connectrpc', from: '^packages/swarm/src/' },
-  { module: '@bufbuild', from: '^packages/swarm/src/' },
+  { module: '@connectrpc', from: '^packages/(swarm|raftlog-etcd)/src/' },
+  { module: '@bufbuild', from: '^packages/(swarm|raftlog-etcd)/src/' },
+  { module: 'age-encryption', from: '^packages/raftlog/src/node/' },
+  { module: 'node-webcrypto-p11', from: '^packages/identity/src/node/' },
 ]
 
 const escape = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')

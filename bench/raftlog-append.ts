@@ -14,7 +14,8 @@ import {
 import { diskDirectory } from './disk-directory.ts'
 import { type Contestant, type Effort, race, type Standing } from './harness.ts'
 import { recordsOf } from './raftlog.ts'
-import { type Area, ratioRow } from './row.ts'
+import { levelClients, type Peer, sqliteTransactions } from './raftlog-peers.ts'
+import { type Area, type Row, ratioRow } from './row.ts'
 
 const RECORD_BYTES = 1024
 const CLIENTS = 256
@@ -83,6 +84,26 @@ const createUnsealed = async (directory: string): Promise<SealedLog> =>
     },
   })
 
+/** The same clients against a peer, in turns; or the word that there is none. */
+async function* against(
+  log: SealedLog,
+  { versus, atLeast }: { readonly versus: string; readonly atLeast: number },
+  peer: Peer,
+  effort: Effort,
+): AsyncGenerator<Row, void, void> {
+  const job = `append: ${CLIENTS} clients, 1 KiB`
+  if ('absent' in peer) {
+    yield { job, versus, absent: peer.absent }
+    return
+  }
+  try {
+    const standings = await race([logClients('leastwise', log, CLIENTS), peer.contestant], effort)
+    yield ratioRow({ job, unit: 'records/s', atLeast }, ...(standings as [Standing, Standing]))
+  } finally {
+    await peer.close()
+  }
+}
+
 /** Durable appends to a sealed log, against what the same disk does at the same time. */
 export const append: Area = async function* (effort) {
   // A fast disk takes half a gigabyte a second from 256 clients.
@@ -116,6 +137,11 @@ export const append: Area = async function* (effort) {
     yield ratioRow({ job, unit: 'records/s', atLeast: 20 }, ours, single)
     yield ratioRow({ job, unit: 'records/s', atLeast: 0.2 }, ours, together)
     yield ratioRow({ job, unit: 'records/s', atLeast: 0.5 }, ours, bare)
+
+    const level = await levelClients(directory, CLIENTS, RECORD_BYTES)
+    const sqlite = await sqliteTransactions(directory, CLIENTS, RECORD_BYTES)
+    yield* against(log, { versus: 'classic-level, sync', atLeast: 20 }, level, short)
+    yield* against(log, { versus: 'better-sqlite3 in WAL mode', atLeast: 2.5 }, sqlite, short)
   } finally {
     closeSync(fd)
     rmSync(directory, { recursive: true, force: true })

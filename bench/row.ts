@@ -25,7 +25,15 @@ export interface ValueRow {
   readonly spread: number
 }
 
-export type Row = RatioRow | ValueRow
+/** A line of the result: a comparison that could not be made here. */
+export interface AbsentRow {
+  readonly job: string
+  readonly versus: string
+  /** What is missing, and how to get it. */
+  readonly absent: string
+}
+
+export type Row = RatioRow | ValueRow | AbsentRow
 
 /** A part of the bench that can be asked for by name. */
 export type Area = (effort: Effort) => AsyncGenerator<Row, void, void>
@@ -39,4 +47,8 @@ export function ratioRow(
   return { ...job, versus: versus.name, ratio: median, median: summarize(ours.rates).median, spread }
 }
 
-export const isMet = (row: Row): boolean => ('ratio' in row ? row.ratio >= row.atLeast : row.value <= row.atMost)
+/** Whether a goal was missed; one that could not be measured was not. */
+export const isMissed = (row: Row): boolean => {
+  if ('absent' in row) return false
+  return 'ratio' in row ? row.ratio < row.atLeast : row.value > row.atMost
+}

@@ -38,26 +38,33 @@ export interface CrashDisk {
   readonly ring: () => Uint8Array | null
 }
 
-const join = (one: Uint8Array, other: Uint8Array): Uint8Array => {
-  const both = new Uint8Array(one.length + other.length)
-  both.set(one)
-  both.set(other, one.length)
-  return both
-}
-
+/** What is left of a file after a crash; bytes that were flushed are certain, whatever was written over them is not. */
 function survivor({ bytes, stable }: Inode, loss: Loss, dice: (below: number) => number): Uint8Array {
   if (loss === 'kept') return bytes
+  if (loss === 'dropped') return stable
   // Cut by a truncation that was not synced: the longer form is as good a guess as any.
-  if (loss === 'dropped' || bytes.length <= stable.length) return stable
-  const loose = bytes.slice(stable.length)
-  if (loss === 'cut') return join(stable, loose.subarray(0, dice(loose.length)))
-  if (loss === 'zeros') return join(stable, new Uint8Array(loose.length))
-  for (let at = 0; at < loose.length; at += 16) if (dice(2) === 0) loose.fill(0, at, at + 16)
-  return join(stable, loose)
+  const found = new Uint8Array(Math.max(bytes.length, stable.length))
+  found.set(stable)
+  if (loss === 'zeros') return found
+  let first = 0
+  while (first < bytes.length && bytes[first] === stable[first]) first += 1
+  if (loss === 'cut') {
+    const until = first + dice(bytes.length - first)
+    found.set(bytes.subarray(first, until), first)
+    // What was overwritten in place is not cut off, but still what it was.
+    return found.subarray(0, Math.max(until, stable.length))
+  }
+  for (let at = first; at < bytes.length; at += 16) if (dice(2) === 0) found.set(bytes.subarray(at, at + 16), at)
+  return found
 }
 
 export function crashDisk(
-  start: { readonly names?: ReadonlyMap<string, Inode>; readonly ring?: Uint8Array | null } = {},
+  start: {
+    readonly names?: ReadonlyMap<string, Inode>
+    readonly ring?: Uint8Array | null
+    /** How many zeros a file takes ahead; none unless given. */
+    readonly stepBytes?: number | undefined
+  } = {},
   fault: Fault | null = null,
 ): CrashDisk {
   const names = new Map(start.names)
@@ -103,10 +110,38 @@ export function crashDisk(
       const inode: Inode = { bytes: new Uint8Array(0), stable: new Uint8Array(0) }
       change((map) => map.set(name, inode))
       if (dying) off()
+      let at = 0
+      const write = (added: Uint8Array): void => {
+        const after = new Uint8Array(Math.max(inode.bytes.length, at + added.length))
+        after.set(inode.bytes)
+        after.set(added, at)
+        inode.bytes = after
+      }
+      const { stepBytes } = start
+      const ahead =
+        stepBytes === undefined
+          ? null
+          : {
+              stepBytes,
+              fill: async () => {
+                const ends = step()
+                write(new Uint8Array(stepBytes))
+                if (ends) off()
+              },
+              cut: async () => {
+                const ends = step()
+                inode.bytes = inode.bytes.slice(0, at)
+                if (ends) off()
+                inode.stable = inode.bytes
+              },
+            }
       return {
         append: async (parts) => {
           const ends = step()
-          for (const part of parts) inode.bytes = join(inode.bytes, part)
+          for (const part of parts) {
+            write(part)
+            at += part.length
+          }
           if (ends) off()
         },
         sync: async () => {
@@ -114,6 +149,7 @@ export function crashDisk(
           inode.stable = inode.bytes
         },
         close: async () => undefined,
+        ...(ahead === null ? {} : { ahead }),
       }
     },
     open: async (name) => {
@@ -192,7 +228,7 @@ export function crashDisk(
       }
       // A save is atomic: the old ring or the new one.
       const keptRing = dyingSave && (loss === 'dropped' || dice(2) === 0) ? ringBeforeLastSave : ring
-      return crashDisk({ names: after, ring: keptRing })
+      return crashDisk({ names: after, ring: keptRing, stepBytes: start.stepBytes })
     },
   }
 }

@@ -114,22 +114,22 @@ async function checkSurvivor(disk: CrashDisk, life: Life, moreEnds: readonly big
   await again.close()
 }
 
-async function callsOfAWholeLife(): Promise<number> {
-  const disk = crashDisk()
+async function callsOfAWholeLife(stepBytes?: number): Promise<number> {
+  const disk = crashDisk({ stepBytes })
   expect((await live(disk)).finished).toBe(true)
   return disk.calls()
 }
 
-describe('a machine that stops', () => {
+describe.each([undefined, 2048])('a machine that stops, with %s zeros ahead', (stepBytes) => {
   it('at any write, sync, rename or removal loses nothing that was acknowledged', async () => {
-    const calls = await callsOfAWholeLife()
+    const calls = await callsOfAWholeLife(stepBytes)
     expect(calls).toBeGreaterThan(80)
     for (let at = 1; at <= calls; at += 1) {
       // The two extremes at every call, the three kinds of tearing in turn.
       for (const [nth, loss] of LOSSES.entries()) {
         if (nth >= 2 && nth !== 2 + (at % 3)) continue
         const fault: Fault = { at, kind: 'crash' }
-        const disk = crashDisk({}, fault)
+        const disk = crashDisk({ stepBytes }, fault)
         const life = await live(disk)
         expect(disk.died()).toBe(true)
         try {
@@ -142,14 +142,14 @@ describe('a machine that stops', () => {
   })
 
   it('again while it is being opened after a crash loses nothing either', async () => {
-    const calls = await callsOfAWholeLife()
+    const calls = await callsOfAWholeLife(stepBytes)
     for (let at = 5; at <= calls; at += 7) {
-      const first = crashDisk({}, { at, kind: 'crash' })
+      const first = crashDisk({ stepBytes }, { at, kind: 'crash' })
       const life = await live(first)
       const { acknowledged } = life
       for (let second = 1; second <= 6; second += 1) {
         const found = first.afterCrash('cut', at)
-        const again = crashDisk({ names: found.contents, ring: found.ring() }, { at: second, kind: 'crash' })
+        const again = crashDisk({ names: found.contents, ring: found.ring(), stepBytes }, { at: second, kind: 'crash' })
         const moreEnds: bigint[] = []
         const opened = await openWithEither(again).catch((error: unknown) => (error as { code: string }).code)
         if (typeof opened !== 'string') {

@@ -73,12 +73,45 @@ describe('the end of the last segment after a crash', () => {
     expect(await outcome(made, made.bytes)).toEqual({ lines: ALL, dropped: 0 })
   })
 
-  it('in zeros, of any length, is dropped', async () => {
+  it('in zeros, of any length, is what was written ahead: nothing is lost with it', async () => {
     const made = await segment(false)
     for (const zeros of [1, 3, 35, 36, 37, 100, 4096]) {
       const bytes = new Uint8Array(made.bytes.length + zeros)
       bytes.set(made.bytes)
-      expect(await outcome(made, bytes)).toEqual({ lines: ALL, dropped: zeros })
+      expect(await outcome(made, bytes)).toEqual({ lines: ALL, dropped: 0 })
+    }
+  })
+
+  it('cut at every byte of the last frame, with zeros behind it that were written ahead, drops that frame alone', async () => {
+    const made = await segment(false)
+    const [, , last, end] = made.at as [number, number, number, number]
+    for (let length = last; length < end; length += 1) {
+      const bytes = new Uint8Array(end + 300)
+      bytes.set(made.bytes.subarray(0, length))
+      const dropped = length === last ? 0 : bytes.length - last
+      // A tag may end in zeros by itself.
+      if (made.bytes.subarray(length, end).every((byte) => byte === 0)) continue
+      expect(await outcome(made, bytes), `${length} bytes`).toEqual({ lines: ALL.slice(0, 3), dropped })
+    }
+  })
+
+  it('in zeros, with anything but zeros behind a broken frame or more of them than a frame has, is refused', async () => {
+    const made = await segment(false)
+    const last = made.at[2]!
+    const bytes = new Uint8Array(made.bytes.length + 300)
+    bytes.set(made.bytes)
+    bytes[last + 40]! ^= 1
+    expect(await outcome(made, bytes)).toEqual({ lines: ALL.slice(0, 3), dropped: bytes.length - last })
+    bytes[bytes.length - 1] = 1
+    expect(await outcome(made, bytes)).toEqual({ code: 'RECORD_NOT_AUTHENTIC' })
+  })
+
+  it('in zeros where an earlier frame was, with the later ones behind, is refused', async () => {
+    const made = await segment(false)
+    for (const nth of [0, 1]) {
+      const bytes = made.bytes.slice()
+      bytes.fill(0, made.at[nth], made.at[nth + 1])
+      expect(await outcome(made, bytes)).toEqual({ code: 'RECORD_NOT_AUTHENTIC' })
     }
   })
 
@@ -155,6 +188,29 @@ describe('a flipped bit', () => {
 })
 
 describe('a segment that is not the last', () => {
+  it('has nothing behind its frames, not even zeros', async () => {
+    const disk = crashDisk({ stepBytes: 4096 })
+    const log = await createOn(disk, { segmentBytes: 150 })
+    const size = (name: string): number => disk.contents.get(name)!.bytes.length
+    await log.append([utf8('one')])
+    const filled = size(FIRST)
+    expect(filled).toBeGreaterThan(4096)
+    await log.append([utf8('two')])
+    expect(size(FIRST)).toBeLessThan(400)
+    await log.append([utf8('three')])
+    await log.close()
+    for (const zeros of [1, 40, 4096]) {
+      const copy = crashDisk({ names: disk.contents, ring: disk.ring() })
+      const { bytes } = disk.contents.get(FIRST)!
+      const longer = new Uint8Array(bytes.length + zeros)
+      longer.set(bytes)
+      copy.put(FIRST, longer)
+      await expect(openOn(copy), `${zeros} zeros`).rejects.toThrowCode(
+        zeros < 40 ? 'RECORD_TRUNCATED' : 'RECORD_NOT_AUTHENTIC',
+      )
+    }
+  })
+
   it('must be whole: cut at any byte it is refused, on opening or on reading', async () => {
     const disk = crashDisk()
     const log = await createOn(disk, { segmentBytes: 1 })

@@ -136,6 +136,103 @@ describe('rotating the data key', () => {
   })
 })
 
+describe('rotating the data key of a Raft node', () => {
+  const committed = (commit: bigint) => ({ term: 1n, vote: null, commit })
+
+  it('asks for a snapshot of what is committed alone, and seals the rest anew, which can still be replaced', async () => {
+    const disk = crashDisk()
+    const log = await createOn(disk, { segmentBytes: 300 })
+    await log.append(['a', 'b'].map(utf8), { term: 1n })
+    await log.append(['c', 'd'].map(utf8), { state: committed(3n) })
+    await log.append([utf8('e')], { term: 2n })
+    await log.append([utf8('E'), utf8('F')], { term: 3n, at: 5n })
+    const asked: bigint[] = []
+    await log.rotateDek({
+      snapshot: (atLeast) => {
+        asked.push(atLeast)
+        return { index: atLeast, term: 1n, data: utf8('abc') }
+      },
+    })
+    expect(asked).toEqual([3n])
+    expect(log.rotating).toBe(false)
+    expect(keysInUse(disk)).toEqual(new Set(await deksOf(disk, clearWrapper)))
+    const left = ['4:1:d', '5:3:E', '6:3:F']
+    expect(await readAll(log)).toEqual(left)
+    expect([log.firstIndex, log.lastIndex, log.lastTerm]).toEqual([4n, 6n, 3n])
+    expect(await log.termAt(3n)).toBe(1n)
+    await expect(log.append([utf8('C')], { at: 3n })).rejects.toThrow(RangeError)
+    await log.append([utf8('X')], { term: 4n, at: 5n })
+    await log.close()
+    const again = await openOn(disk)
+    expect(await readAll(again)).toEqual(['4:1:d', '5:4:X'])
+    expect(again.state).toEqual(committed(3n))
+  })
+
+  it('needs no snapshot while nothing is committed', async () => {
+    const disk = crashDisk()
+    const log = await createOn(disk, { segmentBytes: 1 })
+    await log.saveState({ term: 1n, vote: 'node-1', commit: 0n })
+    for (const each of ['a', 'b', 'c']) await log.append([utf8(each)])
+    await log.rotateDek({ snapshot: () => Promise.reject(new Error('there is none')) })
+    expect(keysInUse(disk)).toEqual(new Set(await deksOf(disk, clearWrapper)))
+    await log.append([utf8('B')], { term: 2n, at: 2n })
+    await log.close()
+    const again = await openOn(disk)
+    expect(await readAll(again)).toEqual(['1:1:a', '2:2:B'])
+    expect(again.snapshotAt).toBeNull()
+    expect(again.state?.vote).toBe('node-1')
+  })
+
+  it('takes what was replaced and appended while the snapshot was made', async () => {
+    const disk = crashDisk()
+    const log = await createOn(disk)
+    await log.append(['a', 'b', 'c', 'd'].map(utf8), { term: 1n, state: committed(1n) })
+    await log.rotateDek({
+      snapshot: async (atLeast) => {
+        await log.append([utf8('C')], { term: 2n, at: 3n })
+        await log.append([utf8('D'), utf8('E')], { term: 3n })
+        return { index: atLeast, term: 1n, data: utf8('a') }
+      },
+    })
+    expect(keysInUse(disk)).toEqual(new Set(await deksOf(disk, clearWrapper)))
+    expect(await readAll(log)).toEqual(['2:1:b', '3:2:C', '4:3:D', '5:3:E'])
+    await log.close()
+    expect(await readAll(await openOn(disk))).toEqual(['2:1:b', '3:2:C', '4:3:D', '5:3:E'])
+  })
+
+  it('takes a snapshot that reaches further than it must, up to the end', async () => {
+    for (const index of [2n, 3n, 4n]) {
+      const disk = crashDisk()
+      const log = await createOn(disk)
+      await log.append(['a', 'b', 'c', 'd'].map(utf8), { term: 1n, state: committed(1n) })
+      await log.rotateDek({ snapshot: () => ({ index, term: 1n, data: utf8('state') }) })
+      await log.close()
+      const again = await openOn(disk)
+      expect(again.snapshotAt?.index).toBe(index)
+      expect(await readAll(again)).toEqual(['1:1:a', '2:1:b', '3:1:c', '4:1:d'].slice(Number(index)))
+      expect(keysInUse(disk)).toEqual(new Set(await deksOf(disk, clearWrapper)))
+    }
+  })
+
+  it('puts many small frames of a term into few, and keeps large ones apart', async () => {
+    const disk = crashDisk()
+    const log = await createOn(disk)
+    await log.saveState({ term: 1n, vote: null, commit: 0n })
+    for (let nth = 0; nth < 1100; nth += 1) await log.append([utf8(`entry ${nth}`)])
+    const large = new Uint8Array(700 * 1024)
+    for (const first of [1, 2, 3]) await log.append([large.fill(first)])
+    await log.append([utf8('last')], { term: 2n })
+    const before = await readAll(log)
+    const bytes = (): number => [...disk.contents.values()].reduce((sum, file) => sum + file.bytes.length, 0)
+    const size = bytes()
+    await log.rotateDek({ snapshot: () => Promise.reject(new Error('there is none')) })
+    expect(bytes()).toBeLessThan(size - 1000 * 56)
+    expect(await readAll(log)).toEqual(before)
+    await log.close()
+    expect(await readAll(await openOn(disk))).toEqual(before)
+  })
+})
+
 describe('the lock', () => {
   it('goes on in one save: wrapped keys, a new data key, nothing left of the old one', async () => {
     const disk = crashDisk()

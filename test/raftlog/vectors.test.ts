@@ -169,6 +169,8 @@ function readFile(bytes: Uint8Array, dek: Uint8Array): ReadFile {
   const lines: string[] = []
   let state: string | null = null
   for (let at = headerLength, number = 0; at < buffer.length; number += 1) {
+    // Zeros that were written ahead of the next frames; a frame begins with its mark.
+    if (buffer.subarray(at).every((byte) => byte === 0)) break
     const head = buffer.subarray(at, at + 40)
     if (head.readUInt32BE(36) !== crc32(head.subarray(0, 36))) throw new Error('head does not match its checksum')
     if (!head.subarray(32, 36).equals(previous.subarray(0, 4))) throw new Error('head follows another tag')
@@ -326,5 +328,83 @@ describe('the recorded follower', () => {
     expect(state).toBe(hardState)
     const found = read.filter(({ kind }) => kind === 2).map(({ first, lines }) => `${first}:4:${lines.join('')}`)
     expect(found).toEqual(snapshot === null ? [] : [snapshot])
+  })
+})
+
+const AHEAD_FILE = join(import.meta.dirname, '../vectors/raftlog/ahead.json')
+
+/** A log that was not closed, with zeros behind its last frame: whole, and with half of a further frame. */
+interface AheadVector {
+  readonly clusterId: string
+  readonly logId: string
+  readonly dek: string
+  readonly clearRing: string
+  readonly entries: readonly string[]
+  readonly states: readonly {
+    readonly why: string
+    readonly files: Readonly<Record<string, string>>
+    readonly droppedBytes: number
+    readonly code: string | null
+  }[]
+}
+
+async function writeAhead(): Promise<AheadVector> {
+  const disk = crashDisk({ stepBytes: 2048 })
+  const log = await createSealedLog(partsOn(disk, { ...identity, random: countingRandom() }))
+  const file = '00000000000000000001.log'
+  const bytes = (): Uint8Array => disk.contents.get(file)!.bytes.slice()
+  await log.append([utf8('first'), utf8('second')])
+  await log.append([utf8('third')], { term: 2n })
+  const whole = bytes()
+  const end = whole.findLastIndex((byte) => byte !== 0) + 1
+  await log.append([utf8('fourth')])
+  const more = bytes()
+  const half = whole.slice()
+  half.set(more.subarray(end, end + 50), end)
+  const hidden = more.slice()
+  hidden.fill(0, end - 65, end)
+  const state = (why: string, content: Uint8Array, droppedBytes: number, code: string | null) => ({
+    why,
+    files: { [file]: hex(content) },
+    droppedBytes,
+    code,
+  })
+  return {
+    ...identity,
+    dek: hex(disk.ring()!.slice(-32)),
+    clearRing: hex(disk.ring()!),
+    entries: ['1:1:first', '2:1:second', '3:2:third'],
+    states: [
+      state('zeros alone', whole, 0, null),
+      state('half of a frame, then zeros', half, whole.length - end, null),
+      state('zeros in the place of a frame', hidden, 0, 'RECORD_NOT_AUTHENTIC'),
+    ],
+  }
+}
+
+if (process.env['UPDATE_VECTORS'] === '1') writeFileSync(AHEAD_FILE, `${JSON.stringify(await writeAhead(), null, 2)}\n`)
+const ahead = JSON.parse(readFileSync(AHEAD_FILE, 'utf8')) as AheadVector
+
+describe('the recorded zeros', () => {
+  it('are what the same life writes today, byte for byte', async () => {
+    expect(await writeAhead()).toEqual(ahead)
+  })
+
+  it.each(ahead.states)('behind the last frame: $why', async ({ files, droppedBytes, code }) => {
+    const disk = crashDisk({ ring: unhex(ahead.clearRing) })
+    for (const [name, bytes] of Object.entries(files)) disk.put(name, unhex(bytes))
+    const opening = openSealedLog(partsOn(disk, identity))
+    if (code !== null) {
+      await expect(opening).rejects.toThrowCode(code)
+      return
+    }
+    const log = await opening
+    expect(await readAll(log)).toEqual(ahead.entries)
+    expect(log.repair?.droppedBytes ?? 0).toBe(droppedBytes)
+  })
+
+  it('are passed over by the second reader', () => {
+    const [bytes] = Object.values(ahead.states[0]!.files)
+    expect(readFile(unhex(bytes!), unhex(ahead.dek)).lines).toEqual(ahead.entries)
   })
 })

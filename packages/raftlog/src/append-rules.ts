@@ -1,4 +1,11 @@
-import { MAX_ENTRY_BYTES, MAX_FRAME_ENTRIES, MAX_INDEX, MAX_SNAPSHOT_BYTES, type Snapshot } from './entry.ts'
+import {
+  MAX_ENTRY_BYTES,
+  MAX_FRAME_ENTRIES,
+  MAX_INDEX,
+  MAX_SNAPSHOT_BYTES,
+  type Position,
+  type Snapshot,
+} from './entry.ts'
 import { RaftLogError } from './errors.ts'
 import { isLogId } from './file-header.ts'
 import type { HardState } from './hard-state.ts'
@@ -45,6 +52,16 @@ export interface AppendBounds {
   /** Index up to which entries are committed. */
   readonly commit: bigint
   readonly last: bigint
+}
+
+/**
+ * Up to where nothing can be replaced any more: in a log with a hard state up to what is committed or in a snapshot,
+ * otherwise up to the end.
+ */
+export function settledIndex(last: Position, state: HardState | null, snapshot: Position | null): bigint {
+  if (state === null) return last.index
+  const covered = snapshot?.index ?? 0n
+  return state.commit > covered ? state.commit : covered
 }
 
 /** Refuses to begin behind a hole, or to replace what a snapshot covers or what is committed. */

@@ -1,3 +1,4 @@
+import type { ChainWatch } from './anchor/chain-place.ts'
 import { RaftLogError } from './errors.ts'
 import { type DecodedHeader, FILE_KIND, TAG_BYTES } from './file-header.ts'
 import { parseFileName, segmentName, snapshotName } from './file-names.ts'
@@ -8,7 +9,7 @@ import { type LogContext, openProven } from './log-context.ts'
 import type { Repair } from './sealed-log.ts'
 import { type SegmentWalk, segmentWalk } from './segment-walk.ts'
 import { type TermRuns, termRuns } from './term-runs.ts'
-import { isTornTail, readTail } from './torn-tail.ts'
+import { isTornTail, isZeros, readTail } from './torn-tail.ts'
 
 /** One segment of an open log. */
 export interface Segment {
@@ -129,8 +130,7 @@ function proveRun(run: readonly Segment[], snapshot: DecodedHeader | null): void
   if (first === undefined) throw gap('every segment after the snapshot is gone')
   const begin = (snapshot?.index ?? 0n) + 1n
   const reaches = run.some(({ header }) => header.index <= begin)
-  if (!reaches || (snapshot === null && first.header.index !== 1n))
-    throw gap('entries before the first segment are gone')
+  if (!reaches) throw gap('entries before the first segment are gone')
   if (first.header.sequence === 1n && !sameBytes(first.header.previous, new Uint8Array(TAG_BYTES))) {
     throw notAuthentic('first segment names one before it', first.name)
   }
@@ -154,10 +154,11 @@ function proveFrom(run: readonly Segment[], snapshot: DecodedHeader | null): num
 /** What the frames of walked segments add up to. */
 interface Found {
   readonly terms: TermRuns
+  readonly watch: ChainWatch | undefined
   state: HardState | null
 }
 
-/** Walks one segment to its end; in the last one a torn tail is cut off. */
+/** Walks one segment to its end; the last one may have zeros or a torn tail behind it, which the caller cuts off. */
 async function walkSegment(
   log: LogContext,
   segment: Segment,
@@ -169,7 +170,10 @@ async function walkSegment(
   try {
     const { sizeBytes } = file.handle
     const walk = segmentWalk(file, sizeBytes, log.suite)
+    const { sequence, previous } = segment.header
+    found?.watch?.seen(sequence - 1n, previous)
     for (;;) {
+      found?.watch?.seen(sequence, walk.tag())
       const step = await walk.next()
       if (step.kind === 'end') break
       if (step.kind === 'entries' && found !== undefined) {
@@ -178,9 +182,10 @@ async function walkSegment(
         found.state = step.state ?? found.state
       }
       if (step.kind !== 'broken') continue
-      if (!isLast || !isTornTail(await readTail(file.handle, walk.offset()), log.suite)) {
-        throw brokenFrame(walk.place(), step.incomplete)
-      }
+      const rest = isLast ? await readTail(file.handle, walk.offset()) : null
+      if (rest === null || !isTornTail(rest, log.suite)) throw brokenFrame(walk.place(), step.incomplete)
+      // Zeros were written ahead; nobody loses anything when they go.
+      if (isZeros(rest)) break
       return { walk, repair: { file: segment.name, droppedBytes: sizeBytes - walk.offset() } }
     }
     return { walk, repair: null }
@@ -193,9 +198,9 @@ async function walkSegment(
  * Proves a directory and puts it in order: a torn tail is cut off, and what no longer counts (unfinished files, older
  * snapshots, segments that a compaction had begun to drop) is removed. Nothing is changed before all is proven.
  *
- * @throws {@link RaftLogError} `LOG_MISSING`, `LOG_FOREIGN`, `LOG_GAP` or a `RECORD_` code.
+ * @throws {@link RaftLogError} `LOG_MISSING`, `LOG_FOREIGN`, `LOG_GAP` or a `RECORD_` code, or what `watch` throws.
  */
-export async function scanDirectory(log: LogContext): Promise<ScannedLog> {
+export async function scanDirectory(log: LogContext, watch?: ChainWatch): Promise<ScannedLog> {
   const names = sortNames(await log.files.list())
   const newest = names.snapshots.at(-1)
   if (newest === undefined && names.segments.length === 0) {
@@ -212,6 +217,7 @@ export async function scanDirectory(log: LogContext): Promise<ScannedLog> {
   const base = walkable[0]?.header
   const found: Found = {
     terms: termRuns(base === undefined ? { index: 0n, term: 0n } : { index: base.index - 1n, term: base.term }),
+    watch,
     state: null,
   }
   for (const segment of walkable) {
@@ -225,6 +231,8 @@ export async function scanDirectory(log: LogContext): Promise<ScannedLog> {
   }
   const last = run.at(-1)
   if (before === null || last === undefined) throw gap('every segment after the snapshot is gone')
+  const { sequence } = last.header
+  watch?.ends({ sequence, offset: before.offset(), ...found.terms.last(), tag: before.tag() })
 
   // Also without a repair: what was read may so far stand in the page cache alone, and the next segment builds on it.
   await log.files.truncate(last.name, before.offset())
@@ -236,7 +244,8 @@ export async function scanDirectory(log: LogContext): Promise<ScannedLog> {
   return {
     segments: [...run.slice(0, -1), { ...last, sizeBytes: before.offset() }],
     snapshot,
-    ...found,
+    terms: found.terms,
+    state: found.state,
     lastTag: before.tag(),
     repair,
   }

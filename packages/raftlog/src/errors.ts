@@ -30,6 +30,15 @@ export type RaftLogErrorCode =
   | 'SHARES_REPEATED'
   | 'SHARES_MIXED'
   | 'SHARES_WRONG'
+  | 'ROLLED_BACK'
+  | 'ANCHOR_EMPTY'
+  | 'ANCHOR_CONFLICT'
+  | 'ANCHOR_UNREACHABLE'
+  | 'ANCHOR_MALFORMED'
+  | 'BACKUP_MALFORMED'
+  | 'BACKUP_TRUNCATED'
+  | 'BACKUP_NOT_AUTHENTIC'
+  | 'RESTORE_UNFINISHED'
 
 /** Every code, once, in the order of the documentation. */
 export const RAFT_LOG_ERROR_CODES: readonly RaftLogErrorCode[] = [
@@ -63,6 +72,15 @@ export const RAFT_LOG_ERROR_CODES: readonly RaftLogErrorCode[] = [
   'SHARES_REPEATED',
   'SHARES_MIXED',
   'SHARES_WRONG',
+  'ROLLED_BACK',
+  'ANCHOR_EMPTY',
+  'ANCHOR_CONFLICT',
+  'ANCHOR_UNREACHABLE',
+  'ANCHOR_MALFORMED',
+  'BACKUP_MALFORMED',
+  'BACKUP_TRUNCATED',
+  'BACKUP_NOT_AUTHENTIC',
+  'RESTORE_UNFINISHED',
 ]
 
 /** Where in a log directory a refusal happened: a file name without its directory, and a byte offset. */
@@ -71,10 +89,32 @@ export interface RecordPlace {
   readonly offset: number
 }
 
+/** A place in a log's history. */
+export interface RollbackPlace {
+  /** Number of the segment, and bytes of it. */
+  readonly sequence: bigint
+  readonly offset: number
+  /** Position of the last entry up to there. */
+  readonly index: bigint
+  readonly term: bigint
+}
+
+/** In what a log differs from what its anchor remembers. */
+export interface Rollback {
+  /** The log ends too early, or it went another way, or its key ring is not the one that was kept last. */
+  readonly kind: 'older' | 'forked' | 'keys'
+  readonly anchored: RollbackPlace
+  /** Where the log on the disk ends; null if there is none, or if its keys were refused first. */
+  readonly found: RollbackPlace | null
+  /** Epoch of the anchor; accepting the log begins the next one. */
+  readonly epoch: number
+}
+
 /** Options of a {@link RaftLogError}. */
 export interface RaftLogErrorOptions extends ErrorOptions {
   readonly place?: RecordPlace
   readonly shares?: readonly number[]
+  readonly rollback?: Rollback
 }
 
 /**
@@ -88,10 +128,13 @@ export class RaftLogError extends Error {
   readonly place: RecordPlace | null
   /** The shares to blame: their places in the list that was given, counted from 1. Empty where none is to blame alone. */
   readonly shares: readonly number[]
+  /** What a `ROLLED_BACK` is about, or null. */
+  readonly rollback: Rollback | null
   constructor(code: RaftLogErrorCode, message: string, options?: RaftLogErrorOptions) {
     super(message, options)
     this.code = code
     this.place = options?.place ?? null
     this.shares = options?.shares ?? []
+    this.rollback = options?.rollback ?? null
   }
 }

@@ -1,3 +1,38 @@
+export {
+  type AnchorHead,
+  decodeAnchorHead,
+  encodeAnchorHead,
+  MAX_ANCHOR_COUNT,
+  MAX_ANCHORED_RINGS,
+  MAX_HEAD_BYTES,
+} from './anchor/anchor-head.ts'
+export {
+  type AnchorAnswer,
+  type AnchorRequest,
+  decodeAnchorAnswer,
+  decodeAnchorRequest,
+  encodeAnchorAnswer,
+  encodeAnchorRequest,
+  MAX_ANCHOR_MESSAGE_BYTES,
+} from './anchor/anchor-messages.ts'
+export { type Anchoring, type AnchorPace, acceptRolledBackLog } from './anchor/anchoring.ts'
+export {
+  COUNTER_KEY_BYTES,
+  type CounterAnchorParts,
+  counterAnchor,
+  type HeadFile,
+  type MonotonicCounter,
+} from './anchor/counter-anchor.ts'
+export { type HeadKeeper, type HeadKeeperParts, headKeeper, MAX_KEPT_HEADS } from './anchor/head-keeper.ts'
+export { memoryAnchor } from './anchor/memory-anchor.ts'
+export { MAX_ANCHORS, type QuorumAnchorOptions, quorumAnchor } from './anchor/quorum-anchor.ts'
+export { type RemoteAnchorParts, remoteAnchor } from './anchor/remote-anchor.ts'
+export type { AnchorOptions, RollbackAnchor } from './anchor/rollback-anchor.ts'
+export { type BackupCompanion, MAX_COMPANION_BYTES, MAX_COMPANIONS } from './backup/about.ts'
+export { BACKUP_VERSION, type BackupHeader, MAX_BACKUP_KEY_BYTES } from './backup/backup-header.ts'
+export { type BackupOptions, type BackupReceipt, type BackupSource, createBackup } from './backup/create-backup.ts'
+export { type RestoredBackup, type RestoreOptions, restoreBackup } from './backup/restore-backup.ts'
+export { type VerifiedBackup, type VerifyBackupOptions, verifyBackup } from './backup/verify-backup.ts'
 export { createDek, DEK_BYTES, dekId } from './data-key.ts'
 export {
   type Entry,
@@ -15,6 +50,8 @@ export {
   type RaftLogErrorCode,
   type RaftLogErrorOptions,
   type RecordPlace,
+  type Rollback,
+  type RollbackPlace,
 } from './errors.ts'
 export {
   type DecodedHeader,
@@ -77,3 +114,14 @@ export type {
   SealedLog,
   SnapshotSource,
 } from './sealed-log.ts'
+export {
+  type Inspected,
+  type InspectedHeader,
+  type InspectedKind,
+  type InspectParts,
+  inspectLog,
+} from './tools/inspect-log.ts'
+export { type RepairParts, type RepairReport, repairLog } from './tools/repair-log.ts'
+export type { Salvaged } from './tools/repair-write.ts'
+export type { ToolIdentity, ToolKeys } from './tools/tool-parts.ts'
+export { type Finding, MAX_FINDINGS, type Verification, type VerifyParts, verifyLog } from './tools/verify-log.ts'

@@ -9,6 +9,7 @@ import {
   checkState,
   checkTerm,
   closedLog,
+  settledIndex,
 } from './append-rules.ts'
 import { commitLoop } from './commit-loop.ts'
 import type { Entry, Position } from './entry.ts'
@@ -17,9 +18,10 @@ import { flatten } from './flatten.ts'
 import type { LogContext } from './log-context.ts'
 import type { KeyWrapper } from './ports.ts'
 import { replay } from './replay.ts'
+import type { SealedFile } from './sealed-file.ts'
 import type { Appended, AppendOptions, EntryRange, Repair, RotationOptions, SealedLog } from './sealed-log.ts'
 import type { Segments } from './segments.ts'
-import { readSnapshot, writeSnapshot } from './snapshot-file.ts'
+import { publishSnapshot, readSnapshot, sealSnapshot, writeSnapshot } from './snapshot-file.ts'
 import { turns } from './turns.ts'
 
 /** The newest snapshot, and the segment that it names: that one must stay. */
@@ -68,59 +70,70 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
     checkIt()
     covered = snapshot.index
     const anchor = await loop.exclusive(segments.roll)
+    let file: SealedFile
     try {
       // What was queued before may have replaced entries.
       checkIt()
+      file = await sealSnapshot(log, snapshot, anchor)
     } catch (error) {
+      // Nothing bears its name yet, so the log goes on as if it had not been asked.
       covered = kept?.at.index ?? 0n
       throw error
     }
-    await writeSnapshot(log, snapshot, anchor)
-    const older = kept
-    kept = { at: { index: snapshot.index, term: snapshot.term }, anchor: anchor.sequence }
-    if (older === null || older.at.index === snapshot.index) return
-    await log.files.remove(snapshotName(older.at.index))
-    await log.files.syncDirectory()
+    const publish = async (): Promise<void> => {
+      await publishSnapshot(file)
+      const older = kept
+      kept = { at: { index: snapshot.index, term: snapshot.term }, anchor: anchor.sequence }
+      if (older === null || older.at.index === snapshot.index) return
+      await log.files.remove(snapshotName(older.at.index))
+      await log.files.syncDirectory()
+    }
+    // Between two frames, so that a failure stops the log: nobody knows then which snapshots the directory names.
+    await loop.exclusive(publish).catch(async (error: unknown) => {
+      await file.discard().catch(() => undefined)
+      throw error
+    })
   }
 
   const install: SealedLog['installSnapshot'] = async (snapshot) => {
     checkInstalled(snapshot, kept?.at.index ?? 0n, queuedState?.commit ?? 0n)
     const { index, term } = snapshot
     const older = kept
-    const gone = await loop.exclusive(
-      async () =>
-        await segments.restart({ index, term }, async (anchor) => {
-          await writeSnapshot(log, snapshot, anchor)
-          kept = { at: { index, term }, anchor: anchor.sequence }
-        }),
-    )
+    await loop.exclusive(async () => {
+      const gone = await segments.restart({ index, term }, async (anchor) => {
+        await writeSnapshot(log, snapshot, anchor)
+        kept = { at: { index, term }, anchor: anchor.sequence }
+      })
+      for (const segment of gone) await log.files.remove(segment.name)
+      if (older !== null) await log.files.remove(snapshotName(older.at.index))
+      await log.files.syncDirectory()
+    })
     covered = index
     queued.reset({ index, term })
     loop.skipTo(index + 1n)
-    for (const segment of gone) await log.files.remove(segment.name)
-    if (older !== null) await log.files.remove(snapshotName(older.at.index))
-    await log.files.syncDirectory()
   }
 
   const rotate = async ({ snapshot, signal }: RotationOptions, wrapper?: KeyWrapper): Promise<void> => {
     checkWritable()
     signal?.throwIfAborted()
     await log.keys.beginRotation(wrapper)
-    const { anchor, atLeast } = await loop.exclusive(async () => {
-      const begun = await segments.roll()
-      return { anchor: begun, atLeast: segments.last().index }
-    })
+    const { begun, atLeast } = await loop.exclusive(async () => ({
+      begun: await segments.roll(),
+      // What a Raft host has not committed may still be replaced, so no snapshot may hold it.
+      atLeast: settledIndex(segments.last(), segments.state(), kept?.at ?? null),
+    }))
     signal?.throwIfAborted()
     if (atLeast > 0n) {
       const made = await snapshot(atLeast)
       signal?.throwIfAborted()
       const last = segments.last()
-      // One that reaches less far would lose the entries between, which only the old key opens.
+      // One that reaches less far would leave the entries between to be sealed anew, however many they are.
       checkSnapshot(made, atLeast, last.index, last.term)
       await keepSnapshot(made)
     }
     await loop.exclusive(async () => {
-      await segments.drop((segment) => segment.header.sequence < anchor.sequence)
+      await segments.reseal(begun.sequence, kept?.at.index ?? 0n)
+      await segments.drop((segment) => segment.header.sequence < begun.sequence)
     })
     await log.keys.finishRotation()
   }
@@ -130,8 +143,8 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
       await maintenance.take(loop.drained)
       if (loop.failure() === null) await segments.end()
     } finally {
-      await segments.close().finally(unlock)
       log.keys.close()
+      await segments.close().finally(unlock)
     }
   }
 

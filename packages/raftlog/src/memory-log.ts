@@ -9,6 +9,7 @@ import {
   checkState,
   checkTerm,
   closedLog,
+  settledIndex,
 } from './append-rules.ts'
 import type { Entry, Snapshot } from './entry.ts'
 import type { HardState } from './hard-state.ts'
@@ -50,10 +51,12 @@ export function memoryLog(): SealedLog {
   const rotate: SealedLog['rotateDek'] = async ({ snapshot, signal }) => {
     check()
     signal?.throwIfAborted()
-    const atLeast = last().index
+    const end = last().index
+    const atLeast = settledIndex(last(), state, newest)
     if (atLeast === 0n) return
-    keep(await snapshot(atLeast), atLeast)
-    compact(atLeast)
+    const made = await snapshot(atLeast)
+    keep(made, atLeast)
+    compact(made.index < end ? made.index : end)
   }
   async function* read(
     held: readonly Entry[],

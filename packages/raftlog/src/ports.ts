@@ -79,6 +79,18 @@ export interface AppendHandle {
    */
   readonly sync: (options?: { readonly alone: boolean }) => Promise<void>
   readonly close: () => Promise<void>
+  /**
+   * For media on which a flush costs more when the file has grown: zeros written ahead, which later appends overwrite.
+   * Left out where nothing is gained by it.
+   */
+  readonly ahead?: {
+    /** How many zeros one `fill` leaves behind what was appended; at most 1 MiB. */
+    readonly stepBytes: number
+    /** Writes the zeros; durable with the next `sync`. A failure leaves what was appended as it is. */
+    readonly fill: () => Promise<void>
+    /** Ends the file behind what was appended, which is durable with it before it resolves. */
+    readonly cut: () => Promise<void>
+  }
 }
 
 /** A file that is read at offsets. */

@@ -13,7 +13,7 @@ export interface ReplayRange {
 }
 
 /** Up to which index each segment counts: what a later one begins with is replaced there, and everything behind it. */
-function reaches(segments: readonly Segment[], to: bigint): readonly bigint[] {
+export function reaches(segments: readonly Segment[], to: bigint): readonly bigint[] {
   let reach = to
   return segments
     .toReversed()

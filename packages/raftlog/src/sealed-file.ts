@@ -1,4 +1,5 @@
 import { SALT_BYTES } from './data-key.ts'
+import { RaftLogError } from './errors.ts'
 import { type DecodedHeader, encodeHeader, type FileHeader } from './file-header.ts'
 import { temporaryName } from './file-names.ts'
 import { type FrameContext, type FrameHead, sealFrame } from './frame.ts'
@@ -15,6 +16,10 @@ export interface SealedFile {
   /** Seals and appends one frame; durable after {@link SealedFile.sync}. */
   readonly write: (head: Omit<FrameHead, 'bodyBytes'>, body: Uint8Array) => Promise<void>
   readonly sync: AppendHandle['sync']
+  /** Has zeros written behind the last frame if they are used up and further frames of its size gain by them. */
+  readonly fillAhead: () => Promise<void>
+  /** Ends the file behind its last frame, all of it durable; false, and nothing done, if no zeros were written. */
+  readonly cutAhead: () => Promise<boolean>
   /** Gives the file its name, so that it is seen either whole or not at all; durable before it resolves. */
   readonly publish: () => Promise<void>
   /** Closes, and removes a file that was not published. */
@@ -24,6 +29,9 @@ export interface SealedFile {
 
 /** The key id, salt and version of a new file are not the caller's choice. */
 export type NewFile = Pick<FileHeader, 'kind' | 'sequence' | 'index' | 'term' | 'previous'>
+
+// With fewer frames to a step the zeros cost about what they spare.
+const FRAMES_A_STEP = 16
 
 /** Starts a file under its temporary name and writes its header. */
 export async function createSealedFile(log: LogContext, name: string, wanted: NewFile): Promise<SealedFile> {
@@ -39,6 +47,10 @@ export async function createSealedFile(log: LogContext, name: string, wanted: Ne
   let tag = encoded.tag
   let sizeBytes = encoded.bytes.length
   let frames = 0
+  let lastFrameBytes = 0
+  let zeros = 0
+  let mayFill = true
+  let isFilled = false
   const temporary = temporaryName(name)
   const handle: AppendHandle = await files.create(temporary)
   const discard = async (): Promise<void> => {
@@ -70,8 +82,31 @@ export async function createSealedFile(log: LogContext, name: string, wanted: Ne
       await handle.append(sealed.parts)
       tag = new Uint8Array(sealed.tag)
       sizeBytes += sealed.lengthBytes
+      lastFrameBytes = sealed.lengthBytes
+      zeros = Math.max(0, zeros - sealed.lengthBytes)
     },
     sync: handle.sync,
+    fillAhead: async () => {
+      const { ahead } = handle
+      if (ahead === undefined || !mayFill || zeros >= lastFrameBytes) return
+      if (lastFrameBytes * FRAMES_A_STEP > ahead.stepBytes) return
+      isFilled = true
+      try {
+        await ahead.fill()
+        zeros = ahead.stepBytes
+      } catch (error) {
+        // There is room for entries still, so there is nothing to stop for.
+        if (!(error instanceof RaftLogError && error.code === 'DISK_FULL')) throw error
+        mayFill = false
+      }
+    },
+    cutAhead: async () => {
+      if (handle.ahead === undefined || !isFilled) return false
+      await handle.ahead.cut()
+      isFilled = false
+      zeros = 0
+      return true
+    },
     publish: async () => {
       await handle.sync()
       await files.rename(temporary, name)

@@ -35,7 +35,7 @@ export interface EntryRange {
 
 /**
  * Makes a snapshot at `atLeast` or later. It is called while appends go on, so the host must first apply everything up
- * to `atLeast` itself.
+ * to `atLeast` itself: the last entry, or in a log with a hard state the last one that is committed or in a snapshot.
  */
 export type SnapshotSource = (atLeast: bigint) => Snapshot | Promise<Snapshot>
 
@@ -57,7 +57,8 @@ export interface Repair {
  * A log that is sealed at rest. One process holds it, any number of callers append at the same time.
  *
  * Every method refuses with `LOG_CLOSED` after {@link SealedLog.close}. A failed write or sync stops the log for good:
- * waiting appends are rejected, and everything that writes is refused with `LOG_FAILED` until the log is opened anew.
+ * waiting appends are rejected, and everything that writes is refused with `LOG_FAILED` until the log is opened anew. What
+ * fails without having changed anything that counts fails alone: a snapshot before it has its name, a save of the keys.
  */
 export interface SealedLog extends AsyncDisposable {
   /** Index of the first entry that can be read; `lastIndex + 1` if there is none. */
@@ -124,8 +125,8 @@ export interface SealedLog extends AsyncDisposable {
   /** Drops whole segments of which no entry lies after `upTo`; `upTo` must be covered by the newest snapshot. */
   readonly compact: (upTo: bigint) => Promise<void>
   /**
-   * Changes the data key and removes everything sealed under the old one. Calls that arrive meanwhile share one
-   * further rotation.
+   * Changes the data key and removes everything sealed under the old one. Entries that no snapshot covers, because a Raft
+   * node has not committed them, are sealed anew. Calls that arrive meanwhile share one further rotation.
    */
   readonly rotateDek: (options: RotationOptions) => Promise<void>
   /** Wraps the data keys under another key, in one save. For switching a lock on use {@link SealedLog.lock}. */

@@ -30,7 +30,7 @@ const malformed = (what: string, place: RecordPlace): RaftLogError =>
   new RaftLogError('RECORD_MALFORMED', `frame ${what}; restore the log from a backup`, { place })
 
 /** count × (length(4) ‖ data), then a hard state or nothing, as the type says. */
-function decodeBody(
+export function decodeBody(
   head: FrameHead,
   body: Uint8Array<ArrayBuffer>,
   place: RecordPlace,

@@ -1,3 +1,4 @@
+import type { ChainPlace } from './anchor/chain-place.ts'
 import type { Commit } from './commit-loop.ts'
 import type { Segment } from './directory-scan.ts'
 import type { Position } from './entry.ts'
@@ -7,6 +8,8 @@ import { FRAME_TYPE } from './frame.ts'
 import { encodeHardState, type HardState } from './hard-state.ts'
 import { formatHex } from './hex.ts'
 import type { LogContext } from './log-context.ts'
+import { reaches, replay } from './replay.ts'
+import { framesOf } from './reseal.ts'
 import { createSealedFile, type SealedFile } from './sealed-file.ts'
 import type { Anchor } from './snapshot-file.ts'
 import type { TermRuns } from './term-runs.ts'
@@ -29,6 +32,8 @@ export interface Segments {
   readonly firstIndex: () => bigint
   /** Position of the last durable entry. */
   readonly last: () => Position
+  /** Place of the last durable frame in the chain. */
+  readonly place: () => ChainPlace
   /** Terms of durable entries, from the newest snapshot on. */
   readonly terms: TermRuns
   /** The last durable hard state. */
@@ -45,6 +50,11 @@ export interface Segments {
    * position durable.
    */
   readonly restart: (from: Position, keep: (anchor: Anchor) => Promise<void>) => Promise<readonly Segment[]>
+  /**
+   * Seals anew, all of them in one segment that replaces them, the entries after `after` if a segment before `sequence`
+   * holds one of them.
+   */
+  readonly reseal: (sequence: bigint, after: bigint) => Promise<void>
   /** Forgets and removes segments; `reach` is the first index that a later segment holds. */
   readonly drop: (unwanted: (segment: Segment, reach: bigint) => boolean) => Promise<void>
   /** Says in the newest segment that it ends here, so that its last frame cannot be taken for a torn one. */
@@ -74,16 +84,23 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
   }
 
   /** A segment that has its name. It begins with the hard state, so that older segments may go. */
-  const publish = async (kind: 1 | 3, from: Position, first?: Commit): Promise<SealedFile> => {
+  const publish = async (
+    kind: 1 | 3,
+    from: Position,
+    more: { readonly begin?: HardState | null; readonly write?: (file: SealedFile) => Promise<void> } = {},
+  ): Promise<SealedFile> => {
     const sequence = (list().at(-1)?.header.sequence ?? 0n) + 1n
     const index = from.index + 1n
     const wanted = { kind, sequence, index, term: from.term, previous: lastTag }
+    const { begin = state } = more
     const file = await createSealedFile(log, segmentName(sequence), wanted)
     try {
-      if (state !== null && (first?.state ?? null) === null) {
-        await write(file, { index, term: from.term, count: 0, body: encodeHardState(state), state })
+      if (begin !== null) {
+        await write(file, { index, term: from.term, count: 0, body: encodeHardState(begin), state: begin })
       }
-      if (first !== undefined) await write(file, first)
+      await more.write?.(file)
+      // A segment that is not the last has nothing behind its frames, not even zeros.
+      await active?.cutAhead()
       await file.publish()
       await active?.close()
     } catch (error) {
@@ -99,6 +116,7 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     lastTag = file.tag()
     return file
   }
+  const positionAt = (index: bigint): Position => ({ index, term: terms.at(index) ?? 0n })
   const committed = ({ index, term, count, state: sent }: Commit): void => {
     if (count > 0) terms.put(index, term, BigInt(count))
     state = sent ?? state
@@ -108,14 +126,22 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     list,
     firstIndex: () => least(list(), terms.last().index + 1n),
     last: terms.last,
+    place: () => {
+      const newest = list().at(-1)
+      return { sequence: newest?.header.sequence ?? 0n, offset: newest?.sizeBytes ?? 0, ...terms.last(), tag: lastTag }
+    },
     terms,
     state: () => state,
     commit: async (commit) => {
       const { index, alone } = commit
       const { last } = terms
       if (index <= last().index) {
-        const before = { index: index - 1n, term: terms.at(index - 1n) ?? 0n }
-        const file = await publish(FILE_KIND.segment, before, commit)
+        const file = await publish(FILE_KIND.segment, positionAt(index - 1n), {
+          begin: commit.state === null ? state : null,
+          write: async (begun) => {
+            await write(begun, commit)
+          },
+        })
         enter(file, list(), false)
         committed(commit)
         return
@@ -126,6 +152,7 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
       if (active === null) return
       isBlank = false
       await write(active, commit)
+      await active.fillAhead()
       await active.sync({ alone })
       lastTag = active.tag()
       committed(commit)
@@ -149,6 +176,23 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
       terms.reset(from)
       return gone
     },
+    reseal: async (sequence, after) => {
+      const all = list()
+      const to = terms.last().index
+      const reach = reaches(all, to)
+      const from = all.reduce((least, { header }, at) => {
+        const first = header.index > after ? header.index : after + 1n
+        return header.sequence < sequence && first <= (reach[at] ?? to) && first < least ? first : least
+      }, to + 1n)
+      if (from > to) return
+      const file = await publish(FILE_KIND.segment, positionAt(from - 1n), {
+        write: async (begun) => {
+          const batches = replay(log, all, { from, to, signal: undefined })
+          for await (const frame of framesOf(batches)) await write(begun, { ...frame, state: null })
+        },
+      })
+      enter(file, list(), false)
+    },
     drop: async (unwanted) => {
       const all = list()
       const gone = older.filter((segment, at) => {
@@ -164,7 +208,8 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
       if (active === null) return
       const { index, term } = terms.last()
       await active.write({ type: FRAME_TYPE.end, count: 0, index: index + 1n, term }, new Uint8Array(0))
-      await active.sync()
+      if (!(await active.cutAhead())) await active.sync()
+      lastTag = active.tag()
     },
     close: async () => {
       await active?.close()

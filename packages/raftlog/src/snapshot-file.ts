@@ -5,7 +5,7 @@ import { snapshotName } from './file-names.ts'
 import { FRAME_TYPE } from './frame.ts'
 import { brokenFrame, frameWalk } from './frame-walk.ts'
 import { type LogContext, openProven } from './log-context.ts'
-import { createSealedFile } from './sealed-file.ts'
+import { createSealedFile, type SealedFile } from './sealed-file.ts'
 
 // A chunk costs its own checksum and tag; at this size neither is felt, and a damaged place is named closely.
 const CHUNK_BYTES = 1024 * 1024
@@ -16,8 +16,8 @@ export interface Anchor {
   readonly tag: Uint8Array<ArrayBuffer>
 }
 
-/** Seals a snapshot into its file, durable and complete under its name before it resolves. */
-export async function writeSnapshot(log: LogContext, snapshot: Snapshot, anchor: Anchor): Promise<void> {
+/** Seals a snapshot into a file that is durable, but has yet to be published. */
+export async function sealSnapshot(log: LogContext, snapshot: Snapshot, anchor: Anchor): Promise<SealedFile> {
   const { index, term, data } = snapshot
   const file = await createSealedFile(log, snapshotName(index), {
     kind: FILE_KIND.snapshot,
@@ -35,12 +35,28 @@ export async function writeSnapshot(log: LogContext, snapshot: Snapshot, anchor:
       await file.write({ type: last ? FRAME_TYPE.lastChunk : FRAME_TYPE.chunk, count, index, term }, body)
       if (last) break
     }
+    await file.sync()
+    return file
+  } catch (error) {
+    await file.discard().catch(() => undefined)
+    throw error
+  }
+}
+
+/** Gives a sealed snapshot its name, durably; a failure may leave it with or without. */
+export async function publishSnapshot(file: SealedFile): Promise<void> {
+  try {
     await file.publish()
   } catch (error) {
     await file.discard().catch(() => undefined)
     throw error
   }
   await file.close()
+}
+
+/** Seals a snapshot into its file, durable and complete under its name before it resolves. */
+export async function writeSnapshot(log: LogContext, snapshot: Snapshot, anchor: Anchor): Promise<void> {
+  await publishSnapshot(await sealSnapshot(log, snapshot, anchor))
 }
 
 /**

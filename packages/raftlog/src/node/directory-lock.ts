@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { link, readFile, unlink, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { link, open, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RaftLogError } from '../errors.ts'
 import { isAbsent, isPresent } from './system-error.ts'
@@ -13,6 +14,7 @@ interface Holder {
 }
 
 const PRIVATE_FILE = 0o600
+const MAX_HOLDER_BYTES = 1024
 // Each level needs a process that died within the few calls of a breaker.
 const LEVELS = 4
 
@@ -29,9 +31,23 @@ async function describeMyself(): Promise<string> {
   return `${process.pid} ${await startOf(process.pid)} ${await bootId()} ${randomBytes(12).toString('hex')}\n`
 }
 
+/** Reads a file that somebody may have replaced: without waiting at a pipe, and no more than a holder has. */
+async function readSmall(path: string): Promise<string> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const found = await handle.stat()
+    if (!found.isFile() || found.size > MAX_HOLDER_BYTES) {
+      throw new RaftLogError('DIRECTORY_UNSAFE', 'name of the lock is taken by something else; remove it')
+    }
+    return await handle.readFile('utf8')
+  } finally {
+    await handle.close()
+  }
+}
+
 async function readHolder(path: string): Promise<Holder | null> {
   try {
-    const text = await readFile(path, 'utf8')
+    const text = await readSmall(path)
     return { pid: Number.parseInt(text, 10), text }
   } catch (error) {
     if (isAbsent(error)) return null
@@ -96,12 +112,15 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
   const path = join(directory, LOCK_NAME)
   const mine = await describeMyself()
   const own = `${path}.${randomBytes(8).toString('hex')}`
-  await writeFile(own, mine, { mode: PRIVATE_FILE, flag: 'wx' })
-  let taken: boolean
+  let taken = false
   try {
+    await writeFile(own, mine, { mode: PRIVATE_FILE, flag: 'wx' })
     taken = await take(own, path, LEVELS)
-  } finally {
     await unlink(own)
+  } catch (error) {
+    if (taken) await unlink(path).catch(() => undefined)
+    await unlink(own).catch(() => undefined)
+    throw error
   }
   if (!taken) throw new RaftLogError('LOG_BUSY', 'log is held by another process or handle; close that one first')
   return async () => {

@@ -40,7 +40,8 @@ export function fileKeyStore(path: string): KeyStore {
       await guarded(async () => {
         let handle: FileHandle
         try {
-          handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+          // Without waiting, where somebody has put a pipe in its place.
+          handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
         } catch (error) {
           if (isAbsent(error)) return null
           throw error
@@ -57,12 +58,18 @@ export function fileKeyStore(path: string): KeyStore {
         const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
         const handle = await open(temporary, flags, PRIVATE_FILE)
         try {
-          await handle.writeFile(keys)
-          await handle.sync()
-        } finally {
-          await handle.close()
+          try {
+            await handle.writeFile(keys)
+            await handle.sync()
+          } finally {
+            await handle.close()
+          }
+          await rename(temporary, path)
+        } catch (error) {
+          // A ring without a lock holds its keys in the clear, so none is left lying about.
+          await unlink(temporary).catch(() => undefined)
+          throw error
         }
-        await rename(temporary, path)
         await syncDirectory(dirname(path))
       })
     },

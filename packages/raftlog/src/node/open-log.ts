@@ -1,3 +1,4 @@
+import type { Anchoring } from '../anchor/anchoring.ts'
 import { createSealedLog, openSealedLog, type SealedLogParts } from '../file-log.ts'
 import type { Clock, KeyStore, KeyWrapper, LogFiles, RandomSource } from '../ports.ts'
 import type { SealedLog } from '../sealed-log.ts'
@@ -26,13 +27,16 @@ export interface LogOptions {
   readonly segmentBytes?: number
   /** How long a data key stays unwrapped in memory without being unwrapped anew; 10 minutes unless given. */
   readonly keyMaxAgeMs?: number
+  /** What remembers how far the log had come, so that an older copy of it is refused; nothing unless given. */
+  readonly anchoring?: Anchoring
 }
 
 const KEY_MAX_AGE_MS = 10 * 60 * 1000
 // The current key, the pending one, and no other.
 const MAX_KEYS = 2
 
-const parts = (options: LogOptions): SealedLogParts => {
+/** The parts of a log in a directory. */
+export const logParts = (options: LogOptions): SealedLogParts => {
   const turn = loopTurn()
   return {
     clusterId: options.clusterId,
@@ -49,6 +53,7 @@ const parts = (options: LogOptions): SealedLogParts => {
     }),
     turn: turn.take,
     ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
+    ...(options.anchoring === undefined ? {} : { anchoring: options.anchoring }),
   }
 }
 
@@ -56,14 +61,15 @@ const parts = (options: LogOptions): SealedLogParts => {
  * Creates an empty log in a directory and opens it. If it was cut short, repeat it: keys already kept are never replaced.
  *
  * @throws RaftLogError `LOG_EXISTS`, `LOG_BUSY`, `DIRECTORY_UNSAFE`, `DIRECTORY_UNWRITABLE`, `DISK_FULL`, `KEYS_LOCKED`,
- * `KEYS_WRONG`, `KEYS_MALFORMED`.
+ * `KEYS_WRONG`, `KEYS_MALFORMED`; with an anchor also `ROLLED_BACK` and the `ANCHOR_` codes.
  */
-export const createLog = async (options: LogOptions): Promise<SealedLog> => await createSealedLog(parts(options))
+export const createLog = async (options: LogOptions): Promise<SealedLog> => await createSealedLog(logParts(options))
 
 /**
  * Opens the log in a directory: everything after the newest snapshot is proven, a torn tail is cut off.
  *
  * @throws RaftLogError `LOG_MISSING`, `LOG_BUSY`, `LOG_FOREIGN`, `LOG_GAP`, `KEYS_LOCKED`, `KEYS_WRONG`, `KEYS_MALFORMED`,
- * `DIRECTORY_UNSAFE`, `DIRECTORY_UNWRITABLE`, or a `RECORD_` code that says what kind of damage there is.
+ * `DIRECTORY_UNSAFE`, `DIRECTORY_UNWRITABLE`, or a `RECORD_` code that says what kind of damage there is; with an anchor
+ * also `ROLLED_BACK` and the `ANCHOR_` codes.
  */
-export const openLog = async (options: LogOptions): Promise<SealedLog> => await openSealedLog(parts(options))
+export const openLog = async (options: LogOptions): Promise<SealedLog> => await openSealedLog(logParts(options))
