@@ -1,5 +1,5 @@
-// Generates packages/swarm/src/gen from packages/swarm/proto. With --check it writes nothing and fails when the committed output
-// is not what would be generated. Uses the plugins in node_modules only.
+// Generates src/gen from proto in every package that has a proto folder. With --check it writes nothing and fails when the
+// committed output is not what would be generated. Uses the plugins in node_modules only.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,9 +7,9 @@ import { delimiter, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const proto = join(root, 'packages/swarm/proto')
-const committed = join(root, 'packages/swarm/src/gen')
 const bin = join(root, 'node_modules/.bin')
+
+const packages = readdirSync(join(root, 'packages')).filter((name) => existsSync(join(root, 'packages', name, 'proto')))
 
 const filesOf = (dir) =>
   existsSync(dir)
@@ -19,7 +19,7 @@ const filesOf = (dir) =>
         .sort()
     : []
 
-function generate(into) {
+function generate(proto, into) {
   const template = {
     version: 'v2',
     plugins: [
@@ -42,7 +42,7 @@ function generate(into) {
   if (run.status !== 0) throw new Error(`buf generate failed:\n${run.stderr}${run.error?.message ?? ''}`)
 }
 
-function differences(fresh) {
+function differences(fresh, committed) {
   const names = [...new Set([...filesOf(fresh), ...filesOf(committed)])].sort()
   return names.filter((name) => {
     const [a, b] = [join(fresh, name), join(committed, name)]
@@ -50,22 +50,25 @@ function differences(fresh) {
   })
 }
 
+const check = process.argv.includes('--check')
 const fresh = mkdtempSync(join(tmpdir(), 'leastwise-gen-'))
 try {
-  generate(fresh)
-  const stale = differences(fresh)
-  if (process.argv.includes('--check')) {
-    for (const name of stale) console.error(`not current: packages/swarm/src/gen/${name}`)
-    if (stale.length > 0) {
+  for (const name of packages) {
+    const into = join(fresh, name)
+    const committed = join(root, 'packages', name, 'src/gen')
+    generate(join(root, 'packages', name, 'proto'), into)
+    const stale = differences(into, committed)
+    if (check && stale.length > 0) {
+      for (const file of stale) console.error(`not current: packages/${name}/src/gen/${file}`)
       console.error('run: npm run generate')
       process.exitCode = 1
+    } else if (check) {
+      console.log(`${name}: generated code is current (${filesOf(into).length} files)`)
     } else {
-      console.log(`generated code is current (${filesOf(fresh).length} files)`)
+      rmSync(committed, { recursive: true, force: true })
+      cpSync(into, committed, { recursive: true })
+      console.log(`${name}: generated ${filesOf(committed).length} files, ${stale.length} changed`)
     }
-  } else {
-    rmSync(committed, { recursive: true, force: true })
-    cpSync(fresh, committed, { recursive: true })
-    console.log(`generated ${filesOf(committed).length} files, ${stale.length} changed`)
   }
 } finally {
   rmSync(fresh, { recursive: true, force: true })

@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type EtcdMembers, startEtcd } from './etcd-members.ts'
 import { operate, type Running, start } from './processes.ts'
 
 /** A worker of the demo. */
@@ -10,17 +11,31 @@ export interface DemoWorker {
   readonly nodeId: string
 }
 
+/** A manager that joined the first one. */
+export interface DemoManager {
+  readonly data: string
+  readonly process: Running
+  readonly nodeId: string
+}
+
 /** Everything that the demo started and must end. */
 export interface DemoCluster {
   readonly directory: string
   readonly managerData: string
+  /** Starts the first manager, on etcd once {@link DemoCluster.useEtcd} was called. */
   readonly startManager: (listen: string) => Running
+  /** Starts one more manager, which joins, and waits until it is ready; gives its data directory. */
+  readonly joinManager: (name: string, address: string, token: string) => Promise<DemoManager>
+  /** Starts three members of etcd for the managers to come. */
+  readonly useEtcd: () => Promise<EtcdMembers>
   /** Starts a worker and waits until it has a session. */
   readonly startWorker: (name: string, address: string, token: string) => Promise<DemoWorker>
   readonly dataOf: (name: string) => string
   readonly tokenFile: (token: string) => string
+  /** Commands of the operator go to the manager of this data directory from now on. */
+  readonly speakTo: (data: string) => void
   /** Runs an operator's command against the manager; an answer with an error rejects. */
-  readonly operator: <Answer>(args: readonly string[], input?: Uint8Array | string) => Promise<Answer>
+  readonly operator: <Answer>(args: readonly string[], input?: Uint8Array | string, data?: string) => Promise<Answer>
   /** The same, giving the code with which the manager refused, or null. */
   readonly refusal: (args: readonly string[], input?: Uint8Array | string) => Promise<string | null>
   readonly close: () => Promise<void>
@@ -46,9 +61,13 @@ export function openCluster(): DemoCluster {
     processes.push(process)
     return process
   }
-  const withData = (args: readonly string[]): readonly string[] => {
+  let etcd: EtcdMembers | null = null
+  const manage = (data: string, listen: string, more: readonly string[] = []): Running =>
+    run(['manager', '--data', data, '--listen', listen, ...(etcd?.managerArguments ?? []), ...more])
+  let spokenTo = managerData
+  const withData = (args: readonly string[], data = spokenTo): readonly string[] => {
     const at = args.indexOf('--')
-    const own = ['--data', managerData]
+    const own = ['--data', data]
     return at < 0 ? [...args, ...own] : [...args.slice(0, at), ...own, ...args.slice(at)]
   }
   const tokenFile = (token: string): string => {
@@ -62,7 +81,20 @@ export function openCluster(): DemoCluster {
     managerData,
     dataOf,
     tokenFile,
-    startManager: (listen) => run(['manager', '--data', managerData, '--listen', listen]),
+    speakTo: (data) => {
+      spokenTo = data
+    },
+    useEtcd: async () => {
+      etcd = await startEtcd(directory)
+      return etcd
+    },
+    startManager: (listen) => manage(managerData, listen),
+    joinManager: async (name, address, token) => {
+      const data = dataOf(name)
+      const process = manage(data, '127.0.0.1:0', ['--join', address, '--token-file', tokenFile(token)])
+      const ready = await process.wait('ready')
+      return { data, process, nodeId: String(ready['nodeId']) }
+    },
     startWorker: async (name, address, token) => {
       const data = dataOf(name)
       const worker = run(['worker', '--data', data, '--join', address, '--token-file', tokenFile(token)])
@@ -70,8 +102,8 @@ export function openCluster(): DemoCluster {
       await worker.wait('session')
       return { data, process: worker, nodeId: String(joined['nodeId']) }
     },
-    operator: async <Answer>(args: readonly string[], input?: Uint8Array | string) => {
-      const { answer } = await operate(withData(args), input)
+    operator: async <Answer>(args: readonly string[], input?: Uint8Array | string, data?: string) => {
+      const { answer } = await operate(withData(args, data), input)
       const error = errorOf(answer)
       if (error !== null || answer === null)
         throw new OperatorRefused(
@@ -83,6 +115,7 @@ export function openCluster(): DemoCluster {
     close: async () => {
       // First politely: a worker takes its files off tmpfs before it goes.
       await Promise.all(processes.map(async (process) => await process.end()))
+      await etcd?.close()
       rmSync(directory, { recursive: true, force: true })
     },
   }

@@ -1,5 +1,5 @@
 import type { Needle } from './byte-scan.ts'
-import type { DemoCluster, DemoWorker } from './cluster.ts'
+import type { DemoCluster, DemoManager, DemoWorker } from './cluster.ts'
 import type { Running } from './processes.ts'
 import type { Stage } from './stage.ts'
 
@@ -14,6 +14,8 @@ export interface Scene {
   trustBundle: string
   workerToken: string
   managerToken: string
+  /** The managers beside the first one. */
+  managers: readonly DemoManager[]
   workers: readonly DemoWorker[]
   /** Everything that must be found in no file at the end. */
   readonly needles: Needle[]

@@ -9,7 +9,9 @@ import { operate } from './processes.ts'
 import { refusalOf } from './refusal.ts'
 import { type Scene, workerAt } from './scene.ts'
 
-const anyone = { clock: systemClock, random: systemRandom, signal: AbortSignal.timeout(10_000) }
+const PATIENCE_MS = 10_000
+
+const anyone = () => ({ clock: systemClock, random: systemRandom, signal: AbortSignal.timeout(PATIENCE_MS) })
 
 async function manInTheMiddle({ stage, cluster, clusterId, workerToken }: Scene): Promise<void> {
   const impostor = await startImpostor(clusterId)
@@ -43,13 +45,13 @@ export async function refuse(scene: Scene): Promise<void> {
   await manInTheMiddle(scene)
 
   const asManager = await refusalOf(
-    async () => await joinCluster({ addresses: [address], token: scene.workerToken, role: 'manager', ...anyone }),
+    async () => await joinCluster({ addresses: [address], token: scene.workerToken, role: 'manager', ...anyone() }),
   )
   stage.refused('a worker token used for a manager', asManager, ['ROLE_NOT_GRANTED'])
 
   const wrong = createJoinToken({ trustDigest: parseJoinToken(scene.workerToken).trustDigest, random: systemRandom })
   const wrongToken = await refusalOf(
-    async () => await joinCluster({ addresses: [address], token: wrong.token, ...anyone }),
+    async () => await joinCluster({ addresses: [address], token: wrong.token, ...anyone() }),
   )
   stage.refused('a wrong token', wrongToken, ['JOIN_TOKEN_REJECTED'])
 

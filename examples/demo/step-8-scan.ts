@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import type { TaskAnswer } from '../orchestrator/operator/answers.ts'
 import { scanDirectories } from './byte-scan.ts'
 import { type Scene, workerAt } from './scene.ts'
@@ -18,12 +18,13 @@ export async function scan(scene: Scene): Promise<void> {
     roots.every((root) => readdirSync(root).length === 0),
   )
 
-  const directories = [cluster.managerData, ...scene.workers.map(({ data }) => data)]
+  const more = [...scene.managers.map(({ data }) => data), cluster.dataOf('etcd')].filter(existsSync)
+  const directories = [cluster.managerData, ...more, ...scene.workers.map(({ data }) => data)]
   const { files, bytes, findings } = scanDirectories(directories, scene.needles)
   stage.fact('scanned', `${files} files, ${bytes} bytes, for ${scene.needles.length} values, also in hex and base64`)
   for (const finding of findings) stage.fact('found', finding)
   stage.check(
-    'no secret value, token secret or unlock key is in any file of manager or workers',
+    `no secret value, token secret or unlock key is in any file of ${more.length === 0 ? 'manager or workers' : 'managers, workers or etcd'}`,
     files > 0 && findings.length === 0,
   )
 }

@@ -11,7 +11,7 @@ const compare = (a: readonly number[], b: readonly number[]): number => {
 /** One comparator of an `engines` range: `>=18`, `^20.19.0`, `20`, `>= 0.4`, `*`. */
 function admits(comparator: string, version: readonly number[]): boolean {
   if (comparator === '*') return true
-  const parsed = /^(>=|>|<=|<|\^|~|=)?v?(\d+)(?:\.(\d+|x))?(?:\.(\d+|x))?$/.exec(comparator)
+  const parsed = /^(>=|>|<=|<|\^|~|=)?v?(\d+)(?:\.(\d+|[x*]))?(?:\.(\d+|[x*]))?$/.exec(comparator)
   if (parsed === null) throw new Error(`cannot read the engines range ${comparator}`)
   const bound = parsed.slice(2).map((part) => Number.parseInt(part, 10) || 0)
   const order = compare(version, bound)

@@ -204,9 +204,13 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** Starts a manager and waits until it is ready; tokens are '' when it was founded before. */
-  async manager(name = 'manager', listen = '127.0.0.1:0', options: StartOptions = {}): Promise<Manager> {
+  async manager(
+    name = 'manager',
+    listen = '127.0.0.1:0',
+    { more = [], ...options }: StartOptions & { readonly more?: readonly string[] } = {},
+  ): Promise<Manager> {
     const data = this.path(name)
-    const process = this.start(['manager', '--data', data, '--listen', listen], options)
+    const process = this.start(['manager', '--data', data, '--listen', listen, ...more], options)
     const ready = await process.wait('ready')
     const token = (role: string): string => {
       const shown = process.events.find((line) => line.event === 'join-token' && line['role'] === role)?.['token']

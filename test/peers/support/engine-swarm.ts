@@ -31,6 +31,9 @@ export const keptManagers = (engine: DockerEngine): readonly string[] =>
 export const keptSerial = (engine: DockerEngine): string =>
   new X509Certificate(swarmFile(engine, 'certificates/swarm-node.crt')).serialNumber.toLowerCase()
 
+/** The chain of the certificate in use, in PEM. */
+export const keptChain = (engine: DockerEngine): string => swarmFile(engine, 'certificates/swarm-node.crt')
+
 /** How often a line like this stands in the engine's log. */
 export const logged = (engine: DockerEngine, pattern: RegExp): number =>
   engine
