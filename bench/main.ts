@@ -7,8 +7,12 @@ const AREAS: Readonly<Record<string, () => Promise<Area>>> = {
   issue: async () => (await import('./identity.ts')).issue,
   request: async () => (await import('./identity-request.ts')).request,
   authorize: async () => (await import('./identity-authorize.ts')).authorize,
+  batch: async () => (await import('./identity-batch.ts')).batch,
+  cfssl: async () => (await import('./identity-cfssl.ts')).cfssl,
+  swap: async () => (await import('./identity-swap.ts')).swap,
   import: async () => (await import('./identity-import.ts')).importing,
   eviction: async () => (await import('./identity-eviction.ts')).eviction,
+  renewals: async () => (await import('./identity-renewals.ts')).renewals,
   seal: async () => (await import('./raftlog.ts')).seal,
   append: async () => (await import('./raftlog-append.ts')).append,
   replay: async () => (await import('./raftlog-replay.ts')).replay,
@@ -16,14 +20,14 @@ const AREAS: Readonly<Record<string, () => Promise<Area>>> = {
 
 /** Areas that belong together. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  identity: ['issue', 'request', 'authorize', 'import', 'eviction'],
+  identity: ['issue', 'request', 'authorize', 'batch', 'cfssl', 'swap', 'import', 'eviction', 'renewals'],
   raftlog: ['seal', 'append', 'replay'],
   all: Object.keys(AREAS),
 }
 
 const USAGE = `usage: npm run bench -- AREA [--json] [--quick] [--check]
 
-  AREA     one or more of ${Object.keys(AREAS).join(', ')}; identity for the first five, raftlog for the last three, or all
+  AREA     one or more of ${Object.keys(AREAS).join(', ')}; identity for the first nine, raftlog for the last three, or all
   --json   one JSON object a line
   --quick  short rounds: a look, not a measurement
   --check  fail when a goal is missed`

@@ -1,10 +1,8 @@
 import { isIPv6 } from 'node:net'
+import type { ListenAddress } from '@leastwise/identity/node'
 import { OrchestratorError } from './errors.ts'
 
-export interface Address {
-  readonly host: string
-  readonly port: number
-}
+export type Address = ListenAddress
 
 /** `host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`. Port 0 lets the system choose. */
 export function parseAddress(text: string): Address {

@@ -1,18 +1,27 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { codeOf, OrchestratorError, publicFace } from './errors.ts'
+import { backupCommands } from './operator/backup-commands.ts'
 import { callManager, RefusedError } from './operator/client.ts'
 import { clusterCommands } from './operator/cluster-commands.ts'
 import type { Given, OperatorCommand } from './operator/command.ts'
 import { nodeCommands } from './operator/node-commands.ts'
+import { identityCommands } from './operator/operator-commands.ts'
+import { recoveryCommands } from './operator/recovery-commands.ts'
+import { rootCommands } from './operator/root-commands.ts'
 import { secretCommands } from './operator/secret-commands.ts'
 import { readStandardInput } from './operator/standard-input.ts'
+import { targetOf, targetOptions } from './operator/target.ts'
 import { taskCommands } from './operator/task-commands.ts'
 import { tokenCommands } from './operator/token-commands.ts'
 
 const operatorCommands: readonly OperatorCommand[] = [
   ...clusterCommands,
+  ...backupCommands,
   ...tokenCommands,
   ...nodeCommands,
+  ...identityCommands,
+  ...rootCommands,
+  ...recoveryCommands,
   ...secretCommands,
   ...taskCommands,
 ]
@@ -21,10 +30,20 @@ const USAGE = [
   'leastwise-orchestrator: a small orchestrator made of the Leastwise packages',
   '',
   'processes (run until stopped)',
-  '  manager --data DIR --listen HOST:PORT [--advertise HOST:PORT]',
+  '  manager --data DIR --listen HOST:PORT [--advertise HOST:PORT] [--operator-listen HOST:PORT]',
+  '      [--anchor FILE [--accept-rolled-back-log EPOCH]]  a file elsewhere that remembers how far the log had come',
+  '      with several managers: --engine etcd --etcd https://HOST:PORT,... --etcd-ca FILE --etcd-cert FILE --etcd-key FILE',
+  '      [--etcd-name NAME], and for all but the first: --join HOST:PORT,... [--token TOKEN | --token-file FILE]',
+  '      with the key of the root elsewhere: --external-ca https://HOST:PORT,... [--external-ca-root FILE, to found the cluster]',
+  '      [--external-ca-server-root FILE] [--external-ca-client-cert FILE --external-ca-client-key FILE]',
+  '      [--external-ca-auth-key-file FILE]',
+  '      [--dangerously-expose-manager-to-the-internet]',
   '  worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',
+  '  restore FILE --data DIR < UNLOCK-KEY   makes a manager out of a backup, and ends',
   '',
-  'operator, to the manager whose data directory is --data DIR (or $LEASTWISE_DATA); --json prints for machines',
+  'operator, to the manager whose data directory is --data DIR (or $LEASTWISE_DATA), or from afar with',
+  '--manager HOST:PORT --identity FILE; --json prints for machines',
+  '  operator request --identity FILE\n      make a key in a new file, and print the request for operator issue',
   ...operatorCommands.map((command) => `  ${command.usage}\n      ${command.summary}`),
 ].join('\n')
 
@@ -48,29 +67,41 @@ const findCommand = (args: readonly string[]): OperatorCommand | undefined =>
   operatorCommands.find((command) => command.name.split(' ').every((word, at) => args[at] === word))
 
 async function runOperator(command: OperatorCommand, args: readonly string[]): Promise<number> {
-  const given = readOptions(args, { ...command.options, data: { type: 'string' }, json: { type: 'boolean' } })
+  const given = readOptions(args, {
+    ...command.options,
+    ...targetOptions,
+    json: { type: 'boolean' },
+  })
   const words = given.positionals
   if (words.length !== command.positionals || (given.rest.length > 0 && command.takesRest !== true)) {
     throw new OrchestratorError('USAGE', `usage: leastwise-orchestrator ${command.usage}`)
   }
-  const data = given.options['data'] ?? process.env['LEASTWISE_DATA']
-  if (typeof data !== 'string' || data === '') {
-    throw new OrchestratorError('USAGE', 'name the data directory of the manager with --data DIR or in LEASTWISE_DATA')
-  }
-  const answer = await callManager(data, await command.ask(given, readStandardInput))
+  const answer = await callManager(await targetOf(given), await command.ask(given, readStandardInput))
   process.stdout.write(`${given.options['json'] === true ? JSON.stringify(answer) : command.show(answer as never)}\n`)
   return 0
 }
 
 const string = { type: 'string' } as const
+const MAX_UNLOCK_INPUT_BYTES = 256
 
 async function dispatch(args: readonly string[]): Promise<number> {
   if (args[0] === 'manager') {
     const { runManager } = await import('./manager/run.ts')
+    const { anchorOptions } = await import('./manager/anchor-settings.ts')
+    const { etcdOptions } = await import('./manager/etcd/settings.ts')
+    const { externalCaOptions } = await import('./manager/external-ca/settings.ts')
     const given = readOptions(args.slice(1), {
       data: string,
       listen: string,
+      'operator-listen': string,
       advertise: string,
+      'dangerously-expose-manager-to-the-internet': { type: 'boolean' },
+      ...Object.fromEntries(
+        [...etcdOptions, ...anchorOptions, ...externalCaOptions].map((option) => [option, string] as const),
+      ),
+      join: string,
+      token: string,
+      'token-file': string,
       json: { type: 'boolean' },
     })
     return await runManager(given)
@@ -86,6 +117,23 @@ async function dispatch(args: readonly string[]): Promise<number> {
       json: { type: 'boolean' },
     } as const
     return await runWorker(readOptions(args.slice(1), options))
+  }
+  if (args[0] === 'restore') {
+    const { restoreManager } = await import('./manager/restore.ts')
+    const { options, positionals } = readOptions(args.slice(1), { data: string, json: { type: 'boolean' } })
+    const [file, ...more] = positionals
+    const data = options['data']
+    if (file === undefined || more.length > 0 || typeof data !== 'string')
+      throw new OrchestratorError('USAGE', 'usage: leastwise-orchestrator restore FILE --data DIR < UNLOCK-KEY')
+    const unlockKey = await readStandardInput(MAX_UNLOCK_INPUT_BYTES)
+    const restored = await restoreManager(data, file, { unlockKey, signal: new AbortController().signal })
+    const words = `cluster ${restored.clusterId}  node ${restored.nodeId}  up to entry ${restored.entries}`
+    process.stdout.write(`${options['json'] === true ? JSON.stringify(restored) : words}\n`)
+    return 0
+  }
+  if (args[0] === 'operator' && args[1] === 'request') {
+    const { requestIdentity } = await import('./operator/remote/request.ts')
+    return await requestIdentity(readOptions(args.slice(2), { identity: string, json: { type: 'boolean' } }))
   }
   if (args[0] === 'help' || args[0] === '--help') {
     process.stdout.write(`${USAGE}\n`)

@@ -548,10 +548,10 @@ describe('what goes over the wire', () => {
       identity.member(() => identity.membership.initial),
     )
     await refusedInSilence(() => {
-      swarm.checkAccess('docker.swarmkit.v1.CA/GetUnlockKey', peer, () => undefined)
+      swarm.checkAccess('docker.swarmkit.v1.CA/GetUnlockKey', peer, { authorize: () => undefined })
     })
     await refusedInSilence(() => {
-      swarm.checkAccess('docker.swarmkit.v1.NodeCA/IssueNodeCertificate', peer, evicted)
+      swarm.checkAccess('docker.swarmkit.v1.NodeCA/IssueNodeCertificate', peer, { authorize: evicted })
     })
     await refusedInSilence(() => {
       identity.member(() => identity.membership.initial)(peer)

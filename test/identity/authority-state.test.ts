@@ -36,6 +36,9 @@ describe('founding', () => {
       foundedAt: now,
       roots: [{ certificate, privateKey: cluster.rootKey }],
       lifetimeMs: DEFAULT_LIFETIME_MS,
+      aims: 0,
+      bridges: [],
+      rotation: null,
     })
   })
 
@@ -62,7 +65,10 @@ describe('founding', () => {
 })
 
 describe('the lifetime of node certificates', () => {
-  const set = (lifetimeMs: number): AuthorityCommand => ({ type: 'set-lifetime', lifetimeMs })
+  const set = (lifetimeMs: number): AuthorityCommand & { type: 'set-lifetime' } => ({
+    type: 'set-lifetime',
+    lifetimeMs,
+  })
 
   it('acts at once', () => {
     const state = apply(found, set(MIN_LIFETIME_MS))

@@ -3,6 +3,7 @@ import {
   evictionOf,
   listEvictions,
   listNodes,
+  MAX_INTERMEDIATE_LIFETIME_MS,
   type Membership,
   type MembershipCommand,
   type MembershipEvent,
@@ -26,6 +27,8 @@ interface Oracle {
       asked: boolean
       first: boolean
       latest: number | null
+      epoch: number
+      serials: string[]
     }
   >
   readonly evicted: Map<string, number>
@@ -52,8 +55,15 @@ const command: fc.Arbitrary<MembershipCommand> = fc.oneof(
     nodeId,
     csr,
     certificate: fc.nat(4).map((n) => `cert ${n}`),
-    serial: fc.constant('01'),
+    serial: fc.nat(20).map((n) => `a${n % 10}`),
     notAfter: now,
+    roleEpoch: fc.nat(2),
+  }),
+  fc.record({
+    type: fc.constant('set-role' as const),
+    nodeId,
+    role: fc.constantFrom('worker' as const, 'manager' as const),
+    now,
   }),
   fc.record({ type: fc.constant('evict' as const), nodeId, reason: fc.constant(''), now }),
   fc.record({ type: fc.constant('prune' as const), now }),
@@ -81,6 +91,8 @@ function obey({ nodes, evicted }: Oracle, command: MembershipCommand): string | 
       asked: false,
       first: true,
       latest: null,
+      epoch: 0,
+      serials: [],
     })
     return null
   }
@@ -91,16 +103,32 @@ function obey({ nodes, evicted }: Oracle, command: MembershipCommand): string | 
     if (node.key === command.publicKeyHash) return 'NODE_KEY_REUSED'
     Object.assign(node, { csr: command.csr, key: command.publicKeyHash, cert: null, asked: false })
   } else if (command.type === 'record-certificate') {
-    if (node.csr === command.csr && node.cert === command.certificate) return null
-    if (node.csr !== command.csr || node.cert !== null) return 'CSR_SUPERSEDED'
+    const answers = node.csr === command.csr && node.epoch === command.roleEpoch
+    if (answers && node.cert === command.certificate) return null
+    if (!answers || node.cert !== null) return 'CSR_SUPERSEDED'
+    node.serials.push(command.serial)
     Object.assign(node, {
       cert: command.certificate,
       first: false,
       latest: Math.max(command.notAfter, node.latest ?? 0),
     })
+  } else if (command.type === 'set-role') {
+    if (node.role === command.role) return null
+    const others = [...nodes].filter(
+      ([id, each]) => id !== command.nodeId && each.role === 'manager' && each.latest !== null,
+    )
+    if (node.role === 'manager' && others.length === 0) return 'LAST_MANAGER'
+    Object.assign(node, {
+      role: command.role,
+      epoch: node.epoch + 1,
+      serials: [],
+      asked: node.asked || node.cert !== null,
+    })
   } else {
     nodes.delete(command.nodeId)
-    evicted.set(command.nodeId, Math.max(command.now, node.latest ?? 0) + EVICTION_MARGIN_MS)
+    // Who is or was a manager may have an intermediate of its own.
+    const issues = node.role === 'manager' || node.epoch > 0 ? MAX_INTERMEDIATE_LIFETIME_MS : 0
+    evicted.set(command.nodeId, Math.max(command.now + issues, node.latest ?? 0) + EVICTION_MARGIN_MS)
   }
   return null
 }
@@ -119,7 +147,9 @@ function agree(state: Membership, { nodes, evicted }: Oracle): void {
       certificate: node.cert,
       status,
       latestNotAfter: node.latest,
+      roleEpoch: node.epoch,
     })
+    expect(nodeOf(state, id)?.certificates.map(({ serial }) => serial)).toEqual(node.serials.slice(-16))
   }
   for (const [id, until] of evicted) expect(evictionOf(state, id)?.until).toBe(until)
   expect(new Set(listNodes(state).map((node) => node.nodeId as string))).toEqual(new Set(nodes.keys()))

@@ -56,6 +56,7 @@ describe('a node that joins', () => {
       certificate: null,
       serial: null,
       notAfter: null,
+      certificates: [],
       latestNotAfter: null,
     })
     expect(nodeOf(issued, a)).toMatchObject({

@@ -92,9 +92,9 @@ describe('the schedule', () => {
     const start = clock.now()
     await clock.advance(45 * DAY_MS)
     expect(states).toEqual([
-      { nextRenewalAt: start + 45 * DAY_MS, lastError: null, attempts: 0 },
-      { nextRenewalAt: null, lastError: null, attempts: 0 },
-      { nextRenewalAt: start + 90 * DAY_MS, lastError: null, attempts: 0 },
+      { nextRenewalAt: start + 45 * DAY_MS, lastError: null, attempts: 0, clockSkew: null },
+      { nextRenewalAt: null, lastError: null, attempts: 0, clockSkew: null },
+      { nextRenewalAt: start + 90 * DAY_MS, lastError: null, attempts: 0, clockSkew: null },
     ])
     stop()
   })

@@ -70,6 +70,37 @@ const command: fc.Arbitrary<ClusterCommand> = fc.oneof(
         command: { type: 'evict', nodeId: parseNodeId(nodeId(node)), reason: 'test', now: NOW },
       }) as const,
   ),
+  fc.tuple(small, fc.constantFrom('manager' as const, 'worker' as const)).map(
+    ([node, role]) =>
+      ({
+        part: 'membership',
+        command: { type: 'set-role', nodeId: parseNodeId(nodeId(node)), role, now: NOW },
+      }) as const,
+  ),
+  fc.tuple(small, small).map(
+    ([node, serial]) =>
+      ({
+        part: 'membership',
+        command: {
+          type: 'record-certificate',
+          nodeId: parseNodeId(nodeId(node)),
+          csr,
+          certificate: `certificate ${serial}`,
+          serial: `0${serial}`,
+          notAfter: NOW + 3_600_000,
+        },
+        now: NOW,
+      }) as const,
+  ),
+  fc.tuple(small, fc.constantFrom('admit' as const, 'evict' as const)).map(
+    ([id, type]): ClusterCommand => ({
+      part: 'operators',
+      command:
+        type === 'admit'
+          ? { type, operatorId: parseNodeId(nodeId(id + 10)), name: `operator ${id}`, now: NOW }
+          : { type, operatorId: parseNodeId(nodeId(id + 10)), reason: 'test', now: NOW },
+    }),
+  ),
 )
 const history = fc.array(fc.array(command, { minLength: 1, maxLength: 4 }), { maxLength: 15 })
 

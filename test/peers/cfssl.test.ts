@@ -1,7 +1,6 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import {
   type Certificate,
@@ -14,7 +13,6 @@ import {
   issueCertificate,
   openAuthority,
   openExternalAuthority,
-  parseCertificate,
   parseCfsslUrl,
   verifyPeer,
 } from '@leastwise/identity'
@@ -32,6 +30,7 @@ import { createRoot } from '@leastwise/identity/x509'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { signingAuthorityContract } from '../contract/signing-authority.ts'
 import { type TestCluster, testCluster, testClusterId, testNodeId } from '../support/test-authority.ts'
+import { freePort, type MadeCa, makeCa, makeServerCertificate, START_MS } from './support/cfssl.ts'
 import { describePeer, needs, program } from './support/needs.ts'
 import { stateDirectory } from './support/orchestrator.ts'
 import { until } from './support/until.ts'
@@ -55,50 +54,6 @@ const OPEN = { signing: { default: LEAF, profiles: PROFILES } }
 const AUTHED = {
   signing: { default: { ...LEAF, auth_key: 'primary' } },
   auth_keys: { primary: { type: 'standard', key: TOKEN_KEY } },
-}
-const START_MS = 20_000
-
-/** A CA as cfssl makes it: PEM files below a directory, and the root. */
-interface MadeCa {
-  readonly root: Certificate
-  readonly certificate: string
-  readonly key: string
-}
-
-function makeCa(directory: string, name: string, key: { readonly algo: string; readonly size: number }): MadeCa {
-  const csr = join(directory, `${name}-csr.json`)
-  writeFileSync(csr, JSON.stringify({ CN: name, key, ca: { expiry: '87600h' } }))
-  const made = spawnSync(program('cfssl'), ['genkey', '-loglevel=5', '-initca', csr], {
-    encoding: 'utf8',
-    timeout: START_MS,
-  })
-  const { cert, key: pem } = JSON.parse(made.stdout) as { readonly cert: string; readonly key: string }
-  const files = { certificate: join(directory, `${name}.pem`), key: join(directory, `${name}-key.pem`) }
-  writeFileSync(files.certificate, cert)
-  writeFileSync(files.key, pem, { mode: 0o600 })
-  return { root: parseCertificate(cert), ...files }
-}
-
-/** A certificate for a server on loopback, signed by the CA itself. */
-function makeServerCertificate(directory: string, ca: MadeCa): { readonly certificate: string; readonly key: string } {
-  const csr = join(directory, 'server-csr.json')
-  writeFileSync(csr, JSON.stringify({ CN: 'server', hosts: ['127.0.0.1'], key: { algo: 'ecdsa', size: 256 } }))
-  const args = ['gencert', '-loglevel=5', '-ca', ca.certificate, '-ca-key', ca.key, csr]
-  const made = spawnSync(program('cfssl'), args, { encoding: 'utf8', timeout: START_MS })
-  const { cert, key: pem } = JSON.parse(made.stdout) as { readonly cert: string; readonly key: string }
-  const files = { certificate: join(directory, 'server.pem'), key: join(directory, 'server-key.pem') }
-  writeFileSync(files.certificate, cert)
-  writeFileSync(files.key, pem, { mode: 0o600 })
-  return files
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 const at = (port: number, endpoint: 'sign' | 'authsign'): CfsslUrl =>

@@ -57,8 +57,7 @@ async function readByTask(manager: Manager, worker: WorkerProcess, secret: strin
   const { id } = JSON.parse(made.stdout) as TaskAnswer
   const ended = await until('the end of the task', async () => {
     const all = await manager.call<readonly TaskAnswer[]>('task/ls')
-    const found = all.find((one) => one.id === id)
-    return found !== undefined && found.exitCode !== null && found
+    return all.find((one) => one.id === id && one.exitCode !== null) ?? null
   })
   return String(ended.exitCode)
 }

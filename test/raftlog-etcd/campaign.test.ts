@@ -61,6 +61,91 @@ describe('leading background work', () => {
     expect(clock.sleepers()).toBe(0)
   })
 
+  it('leaves no lease behind where somebody else was quicker', async () => {
+    const { clock, etcd, first, second } = await two()
+    const { parts } = testCluster()
+    const own = parts('m9')
+    await second.membership.admit({ id: 'm9', publicKey: own.member.key.publicKey })
+    const leases: { granted: bigint[]; revoked: bigint[] } = { granted: [], revoked: [] }
+    const inner = etcd.connect()
+    const late: EtcdClient = {
+      ...inner,
+      grantLease: async (ttlMs, options) => {
+        const granted = await inner.grantLease(ttlMs, options)
+        leases.granted.push(granted.lease)
+        if (leases.granted.length === 1) await first.campaign({ name: 'scheduler', signal: call.signal })
+        return granted
+      },
+      revokeLease: async (lease, options) => {
+        leases.revoked.push(lease)
+        await inner.revokeLease(lease, options)
+      },
+    }
+    const third = await openSharedLog({ ...own, etcd: late, clock }, call)
+    const giving = new AbortController()
+    const waiting = third.campaign({ name: 'scheduler', signal: giving.signal })
+    for (let turn = 0; turn < 30; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve))
+    expect(leases.granted.length).toBe(1)
+    expect(leases.revoked).toEqual(leases.granted)
+    const reason = new Error('no longer')
+    giving.abort(reason)
+    await expect(waiting).rejects.toBe(reason)
+  })
+
+  it('is not made longer by a clock that is set back', async () => {
+    const { clock, etcd, second, turn } = await two()
+    const { parts } = testCluster()
+    let back = 0
+    let isSilent = false
+    const inner = etcd.connect()
+    const mute: EtcdClient = {
+      ...inner,
+      keepLease: async (lease, options) => {
+        if (isSilent) throw new EtcdLogError('ETCD_UNREACHABLE', 'nobody answers')
+        return await inner.keepLease(lease, options)
+      },
+    }
+    const wound = { ...clock, now: () => clock.now() - back }
+    const own = parts('m9')
+    await second.membership.admit({ id: 'm9', publicKey: own.member.key.publicKey })
+    const third = await openSharedLog({ ...own, etcd: mute, clock: wound }, call)
+    const leading = await third.campaign({ name: 'scheduler', ttlMs: TTL_MS, signal: call.signal })
+    await turn()
+    await clock.advance(TTL_MS / 4)
+    expect(leading.signal.aborted).toBe(false)
+    back = 3_600_000
+    // One more renewal is answered, and its time is that of the clock that was set back.
+    await clock.advance(TTL_MS / 4)
+    expect(leading.signal.aborted).toBe(false)
+    isSilent = true
+    back *= 2
+    await clock.advance(TTL_MS * 0.8)
+    expect(leading.signal.aborted).toBe(true)
+    expect(clock.sleepers()).toBe(0)
+  })
+
+  it('ends after the machine has slept, before it is renewed', async () => {
+    const { clock, etcd, second } = await two()
+    let asked = 0
+    const inner = etcd.connect()
+    const counting: EtcdClient = {
+      ...inner,
+      keepLease: async (lease, options) => {
+        asked += 1
+        return await inner.keepLease(lease, options)
+      },
+    }
+    let slept = 0
+    const own = testCluster().parts('m9')
+    await second.membership.admit({ id: 'm9', publicKey: own.member.key.publicKey })
+    const woken = { ...clock, now: () => clock.now() + slept }
+    const third = await openSharedLog({ ...own, etcd: counting, clock: woken }, call)
+    const leading = await third.campaign({ name: 'scheduler', ttlMs: TTL_MS, signal: call.signal })
+    slept = TTL_MS
+    await clock.advance(TTL_MS / 4)
+    expect([leading.signal.aborted, asked]).toEqual([true, 0])
+  })
+
   it('ends by its own clock before etcd gives it to another', async () => {
     const { clock, etcd, first, second, silent, turn } = await two()
     const leading = await first.campaign({ name: 'scheduler', ttlMs: TTL_MS, signal: call.signal })

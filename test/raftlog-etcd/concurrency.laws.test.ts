@@ -6,7 +6,7 @@ import { type Fate, faultyClient } from './faulty-client.ts'
 import { violations } from './history.ts'
 import { appendOne, readWhole, recorder } from './writers.ts'
 
-const FATES: readonly Fate[] = ['fine', 'request lost', 'answer lost', 'late']
+const FATES: readonly Fate[] = ['fine', 'request lost', 'answer lost', 'late', 'before the next']
 const WRITERS = 3
 const APPENDS = 8
 const { signal } = new AbortController()

@@ -1,6 +1,6 @@
-import { dekId } from '@leastwise/raftlog'
+import { type CipherSuite, dekId } from '@leastwise/raftlog'
 import { nodeCipherSuite } from '@leastwise/raftlog/node'
-import { openMemberKey } from '@leastwise/raftlog-etcd'
+import { type EtcdClient, openMemberKey, openSharedLog } from '@leastwise/raftlog-etcd'
 import { describe, expect, it } from 'vitest'
 import { openRoster } from '../../packages/raftlog-etcd/src/roster.ts'
 import { decodeValue } from '../../packages/raftlog-etcd/src/sealed-value.ts'
@@ -145,6 +145,39 @@ describe('the members of a log', () => {
     expect([now.generation, now.previous]).toEqual([3, null])
   })
 
+  it('make no snapshot the newest that lies under a key which was changed meanwhile', async () => {
+    const { cluster, first, everything } = await three()
+    for (const each of ['a', 'b', 'c']) await first.append([utf8(each)])
+    const parts = cluster.parts('m2')
+    let rotating: Promise<void> | null = null
+    const client: EtcdClient = {
+      ...parts.etcd,
+      txn: async (request, options) => {
+        const answer = await parts.etcd.txn(request, options)
+        const isChunk = request.success.some(
+          ({ kind, ...each }) => kind === 'put' && 'key' in each && each.key.includes('/snapshots/'),
+        )
+        // The data key changes between the chunks and the head, and what replaces the old one is not there yet.
+        if (isChunk && rotating === null) {
+          rotating = first.rotateDek({ snapshot: () => Promise.reject(new Error('later')) })
+          await expect(rotating).rejects.toThrow('later')
+        }
+        return answer
+      },
+    }
+    const second = await openSharedLog({ ...parts, etcd: client }, call)
+    await second.saveSnapshot(snapshot(2n))
+    const chunks = (await everything()).filter(({ key }) => key.includes('/snapshots/'))
+    const now = openRoster(
+      context,
+      (await everything()).find(({ key }) => key.endsWith('/roster'))!.value,
+      parts.member,
+    )
+    expect(now.generation).toBe(2)
+    expect(chunks.map(({ value }) => decodeValue(value, nodeCipherSuite)?.keyId)).toEqual([now.key.id])
+    expect((await first.loadSnapshot())?.index).toBe(2n)
+  })
+
   it('rotate at the same time without harm: one does, the other hears of it or does it as well', async () => {
     const { cluster, first } = await three()
     await first.append([utf8('a')])
@@ -157,6 +190,35 @@ describe('the members of a log', () => {
     expect([first.rotating, second.rotating]).toEqual([false, false])
     await second.append([utf8('on')])
     expect(await readAll(first)).toEqual(['2:1:on'])
+  })
+})
+
+describe('closing', () => {
+  it('wipes the data keys, and leaves the pin to be kept', async () => {
+    const cluster = testCluster()
+    const used = new Set<Uint8Array>()
+    const suite: CipherSuite = {
+      ...nodeCipherSuite,
+      hkdf: (key, salt, info, length) => {
+        if (key.length === 32) used.add(key)
+        return nodeCipherSuite.hkdf(key, salt, info, length)
+      },
+    }
+    const log = await cluster.create('m1', { suite })
+    await log.append([utf8('a')])
+    // A rotation that is not finished: two keys are held.
+    await expect(log.rotateDek({ snapshot: () => Promise.reject(new Error('later')) })).rejects.toThrow('later')
+    const { pin } = log.membership
+    const held = [...used].filter((key) => key.some((byte) => byte !== 0))
+    expect(held.length).toBeGreaterThanOrEqual(2)
+    const reading = log.entries()[Symbol.asyncIterator]()
+    const late = reading.next()
+    await log.close()
+    for (const key of used) expect(key.every((byte) => byte === 0)).toBe(true)
+    expect(log.membership.pin).toEqual(pin)
+    expect(await late.catch((error: unknown) => error)).toMatchObject({ code: 'LOG_CLOSED' })
+    const again = await cluster.open('m1', { pin })
+    expect(await readAll(again)).toEqual(['1:1:a'])
   })
 })
 
@@ -191,6 +253,23 @@ describe('a pin', () => {
     for (const { key, value } of all) await client.txn({ compare: [], success: [{ kind: 'put', key, value }] }, call)
     await expect(cluster.open('m2', { pin })).rejects.toThrowCode('ROSTER_NOT_AUTHENTIC')
     await expect(first.refresh()).rejects.toThrow()
+  })
+
+  it('is what a running manager holds each roster to, also when its box opens', async () => {
+    const { cluster, first, client } = await three()
+    const second = await cluster.open('m2')
+    const forger = testCluster()
+    const fake = await forger.create('evil')
+    await fake.membership.admit({ id: 'm2', publicKey: cluster.keys.get('m2')!.publicKey })
+    for (const generation of [1, 2]) {
+      const all = (await forger.etcd.connect().range({ key: '/', end: '0' }, call)).kvs
+      for (const { key, value } of all) await client.txn({ compare: [], success: [{ kind: 'put', key, value }] }, call)
+      await expect(second.refresh(), `generation ${generation}`).rejects.toThrowCode('ROSTER_NOT_AUTHENTIC')
+      // It seals nothing under the key of somebody else.
+      await expect(second.append([utf8('MARKED')])).rejects.toThrow()
+      expect(second.membership.pin).toEqual(first.membership.pin)
+      await fake.rotateDek({ snapshot })
+    }
   })
 })
 

@@ -188,6 +188,12 @@ describe('an append whose answer is lost', () => {
     expect(log.head.frames).toBe(1n)
   })
 
+  it('is known to be in the log, although it arrived only when it was sent again', async () => {
+    const { log, other } = await through(['before the next'])
+    expect(await log.append([utf8('a')])).toEqual({ first: 1n, last: 1n })
+    expect(await readAll(other)).toEqual(['1:1:a'])
+  })
+
   it('is a conflict if somebody else came first', async () => {
     const { log, other, arrive } = await through(['request lost'])
     const waiting = log.append([utf8('mine')])
@@ -277,6 +283,50 @@ describe('whoever can write to etcd and holds no key', () => {
     await expect(read()).rejects.toThrowCode('RECORD_NOT_AUTHENTIC')
     await restore()
     expect(await read()).toHaveLength(4)
+  })
+
+  it('cannot give the frame of a manager that lost the race for the one that won', async () => {
+    const cluster = testCluster()
+    const { first } = await pair(cluster)
+    const parts = cluster.parts('m2')
+    const sent: { readonly key: string; readonly value: Uint8Array }[] = []
+    const client: EtcdClient = {
+      ...parts.etcd,
+      txn: async (request, options) => {
+        for (const each of request.success) if (each.kind === 'put') sent.push({ key: each.key, value: each.value })
+        return await parts.etcd.txn(request, options)
+      },
+    }
+    const late = await openSharedLog({ ...parts, etcd: client }, call)
+    for (const each of ['a', 'b']) await first.append([utf8(each)])
+    await late.refresh()
+    await first.append([utf8('c')])
+    await expect(late.append([utf8('lost')])).rejects.toThrowCode('LOG_CONFLICT')
+    for (const each of ['d', 'e']) await first.append([utf8(each)])
+
+    const frame = sent.find(({ key }) => key === `${BASE}/frames/0000000000000003`)!
+    await tamper(cluster).put(frame.key, frame.value)
+    // Nothing of it is given, be it asked for alone, within a range, or by who follows.
+    await expect(first.entry(3n)).rejects.toThrowCode('RECORD_NOT_AUTHENTIC')
+    const seen: bigint[] = []
+    const following = async (): Promise<void> => {
+      for await (const step of first.follow({ from: 1n, signal: call.signal })) {
+        if (step.kind === 'entries') seen.push(...step.entries.map(({ index }) => index))
+      }
+    }
+    await expect(following()).rejects.toThrowCode('RECORD_NOT_AUTHENTIC')
+    for (const range of [
+      { from: 3n, to: 3n },
+      { from: 2n, to: 4n },
+    ]) {
+      const given: bigint[] = []
+      const reading = async (): Promise<void> => {
+        for await (const { index } of first.entries(range)) given.push(index)
+      }
+      await expect(reading()).rejects.toThrowCode('RECORD_NOT_AUTHENTIC')
+      expect(given).toEqual(range.from === 3n ? [] : [2n])
+    }
+    expect(seen).toEqual([1n, 2n])
   })
 
   it('cannot change the head', async () => {

@@ -555,7 +555,7 @@ describe('an anchor in a file', () => {
     await expect(fileAnchor(join(directory, 'large')).read()).rejects.toThrowCode('ANCHOR_MALFORMED')
     await expect(headFile(join(directory, 'large')).load()).rejects.toThrowCode('ANCHOR_MALFORMED')
     await expect(fileAnchor(join(directory, 'none', 'head')).advance(headAt(1n), null)).rejects.toThrowCode(
-      'LOG_FAILED',
+      'DIRECTORY_UNWRITABLE',
     )
   })
 })

@@ -28,6 +28,7 @@ import {
 } from './backup-support.ts'
 import { crashDisk } from './crash-disk.ts'
 import { contains, createOn, LOG, openOn, readAll, text, utf8 } from './log-support.ts'
+import { repairOn, verifyOn } from './tools-support.ts'
 
 const rotation = { snapshot: (index: bigint) => ({ index, term: 1n, data: utf8(`state ${index}`) }) }
 const lock = unlockKeyWrapper(new Uint8Array(32).fill(7), seededRandom(7))
@@ -298,6 +299,28 @@ describe('verifying a backup', () => {
       expect(await codeOf(restoreOn(target, bytes))).toMatch(/^BACKUP_/)
       expect(await codeOf(openOn(target))).toBe('RESTORE_UNFINISHED')
     }
+  })
+
+  it('names the term that it ends with, and no other', async () => {
+    const log = memoryLog()
+    await log.append([utf8('a')], { term: 2n })
+    // Whoever has the key could make such a one; a log of it would not be the one that it names.
+    const { bytes } = await backupOf({ ...log, lastIndex: 1n, state: null, termAt: async () => 3n })
+    expect(await codeOf(verifyBackup(inPieces(bytes), { suite, wrapper: backupKey }))).toBe('BACKUP_MALFORMED')
+    expect(await codeOf(restoreOn(crashDisk(), bytes))).toBe('BACKUP_MALFORMED')
+  })
+
+  it('that was restored by half is no whole log to the tools, and nothing to repair', async () => {
+    const log = memoryLog()
+    for (const each of ['a', 'b', 'c']) await log.append([new Uint8Array(600_000), utf8(each)])
+    const { bytes } = await backupOf(log)
+    const target = crashDisk()
+    expect(await codeOf(restoreOn(target, bytes.subarray(0, -100)))).toBe('BACKUP_TRUNCATED')
+    const report = await verifyOn(target)
+    expect(report.verdict).toBe('damaged')
+    expect(report.findings).toContainEqual(expect.objectContaining({ kind: 'damage', code: 'RESTORE_UNFINISHED' }))
+    // A log made out of this would lack entries, and no place in it would tell.
+    await expect(repairOn(target)).rejects.toThrowCode('RESTORE_UNFINISHED')
   })
 
   it('tells nothing of what it holds when it refuses', async () => {

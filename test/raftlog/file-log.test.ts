@@ -145,8 +145,11 @@ describe('a log in a directory', () => {
 
   it('says when there is no directory to create it in', async () => {
     const options = place()
-    await expect(createLog({ ...options, directory: join(options.directory, 'no', 'where') })).rejects.toThrowCode(
-      'LOG_FAILED',
+    await expect(createLog({ ...options, directory: join(options.directory, 'no', 'where') })).rejects.toThrow(
+      expect.objectContaining({
+        code: 'DIRECTORY_UNWRITABLE',
+        message: expect.stringContaining('directory above it exists') as unknown,
+      }),
     )
   })
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { clearWrapper, type KeyWrapper, splitUnlockKey, unlockKeyWrapper } from '@leastwise/raftlog'
+import { anyOf, clearWrapper, type KeyWrapper, splitUnlockKey, unlockKeyWrapper } from '@leastwise/raftlog'
 import { createLog, fileKeyStore, openLog, passphraseWrapper, systemRandom } from '@leastwise/raftlog/node'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type LogExitCode, runLogCommand } from '../../packages/raftlog/src/node/tools/log-command.ts'
@@ -178,6 +178,17 @@ describe('leastwise-log verify', () => {
     writeFileSync(path, 'x'.repeat(10_000))
     expect((await run(args)).err).toContain('KEYS_WRONG')
     expect((await run(['verify', at('log'), '--keys', at('keys')])).err).toContain('KEYS_LOCKED')
+    expect((await run([...args.slice(0, -1), at('nowhere')])).err).toContain('KEYS_WRONG')
+  })
+
+  it('opens with one of several keepers', async () => {
+    await make(anyOf([unlockKeyWrapper(systemRandom.bytes(32), systemRandom), unlockKeyWrapper(KEY, systemRandom)]))
+    const path = secret('key', KEY_TEXT)
+    expect(await run(['verify', at('log'), '--keys', at('keys'), '--unlock-key-file', path])).toMatchObject({ code: 0 })
+    writeFileSync(path, `SWMKEY-1-${'A'.repeat(43)}`)
+    expect((await run(['verify', at('log'), '--keys', at('keys'), '--unlock-key-file', path])).err).toContain(
+      'KEYS_WRONG',
+    )
   })
 })
 

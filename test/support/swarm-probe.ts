@@ -8,7 +8,7 @@ import type {
   TaskStatusUpdate,
   Worker,
 } from '@leastwise/swarm'
-import { runAgent } from '@leastwise/swarm/node'
+import { type PendingKey, runAgent } from '@leastwise/swarm/node'
 import { onTestFinished } from 'vitest'
 
 export const DESCRIPTION: NodeDescription = {
@@ -41,6 +41,7 @@ export interface ProbeOptions {
   readonly credentials: NodeCredentials
   readonly managers: readonly [string, ...string[]]
   readonly clock?: Clock
+  readonly recoveryKey?: PendingKey
   readonly apply?: (set: AssignmentSet, count: number) => Promise<void>
   readonly saveCredentials?: (credentials: NodeCredentials) => Promise<void>
 }
@@ -91,6 +92,7 @@ export function probeAgent(options: ProbeOptions): AgentProbe {
       saveManagers: async (managers) => {
         savedManagers.push(managers.map(({ address }) => address))
       },
+      ...(options.recoveryKey === undefined ? {} : { recoveryKey: options.recoveryKey }),
       clock: options.clock ?? systemClock,
       random: systemRandom,
       signal: controller.signal,

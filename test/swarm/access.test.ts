@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, connect } from 'node:http2'
+import { IdentityError } from '@leastwise/identity'
 import { clientContextOptions } from '@leastwise/identity/node'
-import { ACCESS_TABLE, checkAccess, type NodeCredentials } from '@leastwise/swarm'
+import { ACCESS_TABLE, checkAccess, type NodeCredentials, RENEWAL_METHODS } from '@leastwise/swarm'
 import { describe, expect, it } from 'vitest'
 import { field, openCall, rawCall, rawHttp2 } from '../support/swarm-raw.ts'
 import { credentialsOf, type RunningManager, startManager } from '../support/swarm-server.ts'
@@ -9,7 +10,9 @@ import { testCluster } from '../support/test-authority.ts'
 const tlsOf = ({ privateKey, certificateChain, trustBundle }: NodeCredentials) =>
   clientContextOptions({ privateKey, certificateChain, trustBundle: Buffer.from(trustBundle).toString() })
 
-const METHODS = Object.keys(ACCESS_TABLE).map((name) => name.replace('docker.swarmkit.v1.', ''))
+const METHODS = Object.keys(ACCESS_TABLE)
+  .filter((name) => name.startsWith('docker.'))
+  .map((name) => name.replace('docker.swarmkit.v1.', ''))
 const OPEN = ['CA/GetRootCACertificate', 'NodeCA/IssueNodeCertificate', 'NodeCA/NodeCertificateStatus']
 const PERMISSION_DENIED = 7
 
@@ -99,8 +102,34 @@ describe('who may call what', () => {
     const peer = { role: 'manager' } as Parameters<typeof checkAccess>[1]
     for (const method of ['docker.swarmkit.v1.Control/ListNodes', 'toString', '__proto__', ''])
       expect(() => {
-        checkAccess(method, peer, () => undefined)
+        checkAccess(method, peer, { authorize: () => undefined })
       }).toThrowCode('CALLER_ROLE')
+  })
+
+  it('asks the milder rule for the calls of a renewal, and for no other', () => {
+    const peer = { role: 'worker' } as Parameters<typeof checkAccess>[1]
+    const stale = new IdentityError('PEER_ROLE_STALE', 'it must renew')
+    const rules = {
+      authorize: () => {
+        throw stale
+      },
+      authorizeRenewal: () => undefined,
+    }
+    const open = Object.keys(ACCESS_TABLE).filter((method) => {
+      try {
+        checkAccess(method, peer, rules)
+        return true
+      } catch (error) {
+        expect(error).toBe(stale)
+        return false
+      }
+    })
+    expect(open).toEqual(Object.keys(ACCESS_TABLE).filter((method) => RENEWAL_METHODS.has(method)))
+    expect(open).toHaveLength(RENEWAL_METHODS.size)
+    for (const method of Object.keys(ACCESS_TABLE))
+      expect(() => {
+        checkAccess(method, peer, { authorize: rules.authorize })
+      }).toThrowCode('PEER_ROLE_STALE')
   })
 
   it('lets a node ask only for its own certificate', async () => {

@@ -4,11 +4,26 @@ import {
   type AuthorityState,
   authorityEvents,
   authorityLife,
+  type EvictionBook,
+  type EvictionCommand,
+  type EvictionEvent,
+  evictionBook,
+  evictionBookEvents,
   type Membership,
   type MembershipCommand,
   type MembershipEvent,
   membership,
   membershipEvents,
+  type OperatorCommand,
+  type OperatorEvent,
+  type Operators,
+  operatorEvents,
+  operators,
+  type Recoveries,
+  type RecoveryCommand,
+  type RecoveryEvent,
+  recoveries,
+  recoveryEvents,
 } from '@leastwise/identity'
 import {
   catalogueHistory,
@@ -18,23 +33,36 @@ import {
   secretCatalogue,
 } from '@leastwise/secrets'
 import { type TokenCommand, type TokenEvent, type TokenRegistry, tokenRegistry } from '@leastwise/tokens'
+import { decideMembership } from './decide-membership.ts'
+import { decideOperators } from './decide-operators.ts'
+import { type ManagerAddresses, type ManagerListCommand, type ManagerListEvent, managerList } from './manager-list.ts'
 import { type TaskCommand, type TaskEvent, type TaskList, taskList } from './task-list.ts'
 
-/** Everything durable in this cluster: five state machines side by side, one journal. */
+/** Everything durable in this cluster: seven state machines side by side, one journal. */
 export interface ClusterState {
   readonly authority: AuthorityState
   readonly tokens: TokenRegistry
   readonly membership: Membership
+  readonly operators: Operators
+  /** What peers without a membership go by; it follows from membership and operators. */
+  readonly evictions: EvictionBook
   readonly secrets: SecretCatalogueState
   readonly tasks: TaskList
+  readonly managers: ManagerAddresses
+  readonly recoveries: Recoveries
 }
 
 export type ClusterCommand =
   | { readonly part: 'authority'; readonly command: AuthorityCommand }
   | { readonly part: 'tokens'; readonly command: TokenCommand }
-  | { readonly part: 'membership'; readonly command: MembershipCommand }
+  /** `now` where the command itself has no instant. */
+  | { readonly part: 'membership'; readonly command: MembershipCommand; readonly now?: number }
+  | { readonly part: 'operators'; readonly command: OperatorCommand }
+  | { readonly part: 'evictions'; readonly command: EvictionCommand }
   | { readonly part: 'secrets'; readonly command: SecretCatalogueCommand }
   | { readonly part: 'tasks'; readonly command: TaskCommand }
+  | { readonly part: 'managers'; readonly command: ManagerListCommand }
+  | { readonly part: 'recoveries'; readonly command: RecoveryCommand }
 
 export type ClusterEvent =
   | { readonly part: 'authority'; readonly event: AuthorityEvent }
@@ -42,15 +70,23 @@ export type ClusterEvent =
   /** In snapshots only: the registry's state is plain data by its contract. */
   | { readonly part: 'tokens-kept'; readonly state: TokenRegistry }
   | { readonly part: 'membership'; readonly event: MembershipEvent }
+  | { readonly part: 'operators'; readonly event: OperatorEvent }
+  | { readonly part: 'evictions'; readonly event: EvictionEvent }
   | { readonly part: 'secrets'; readonly event: SecretCatalogueEvent }
   | { readonly part: 'tasks'; readonly event: TaskEvent }
+  | { readonly part: 'managers'; readonly event: ManagerListEvent }
+  | { readonly part: 'recoveries'; readonly event: RecoveryEvent }
 
 export const emptyCluster: ClusterState = {
   authority: authorityLife.initial,
   tokens: tokenRegistry.initial,
   membership: membership.initial,
+  operators: operators.initial,
+  evictions: evictionBook.initial,
   secrets: secretCatalogue.initial,
   tasks: taskList.initial,
+  managers: managerList.initial,
+  recoveries: recoveries.initial,
 }
 
 function decideOne(state: ClusterState, order: ClusterCommand): readonly ClusterEvent[] {
@@ -60,11 +96,19 @@ function decideOne(state: ClusterState, order: ClusterCommand): readonly Cluster
     case 'tokens':
       return tokenRegistry.decide(state.tokens, order.command).map((event) => ({ part: 'tokens', event }))
     case 'membership':
-      return membership.decide(state.membership, order.command).map((event) => ({ part: 'membership', event }))
+      return decideMembership(state, order.command, order.now ?? 0)
+    case 'operators':
+      return decideOperators(state, order.command)
+    case 'evictions':
+      return evictionBook.decide(state.evictions, order.command).map((event) => ({ part: 'evictions', event }))
     case 'secrets':
       return secretCatalogue.decide(state.secrets, order.command).map((event) => ({ part: 'secrets', event }))
     case 'tasks':
       return taskList.decide(state.tasks, order.command).map((event) => ({ part: 'tasks', event }))
+    case 'managers':
+      return managerList.decide(state.managers, order.command).map((event) => ({ part: 'managers', event }))
+    case 'recoveries':
+      return recoveries.decide(state.recoveries, order.command).map((event) => ({ part: 'recoveries', event }))
   }
 }
 
@@ -78,10 +122,18 @@ export function evolve(state: ClusterState, change: ClusterEvent): ClusterState 
       return { ...state, tokens: change.state }
     case 'membership':
       return { ...state, membership: membership.evolve(state.membership, change.event) }
+    case 'operators':
+      return { ...state, operators: operators.evolve(state.operators, change.event) }
+    case 'evictions':
+      return { ...state, evictions: evictionBook.evolve(state.evictions, change.event) }
     case 'secrets':
       return { ...state, secrets: secretCatalogue.evolve(state.secrets, change.event) }
     case 'tasks':
       return { ...state, tasks: taskList.evolve(state.tasks, change.event) }
+    case 'managers':
+      return { ...state, managers: managerList.evolve(state.managers, change.event) }
+    case 'recoveries':
+      return { ...state, recoveries: recoveries.evolve(state.recoveries, change.event) }
   }
 }
 
@@ -106,7 +158,13 @@ export function historyOf(state: ClusterState): readonly ClusterEvent[] {
     ...[...authorityEvents(state.authority)].map((event) => ({ part: 'authority', event }) as const),
     { part: 'tokens-kept', state: state.tokens },
     ...[...membershipEvents(state.membership)].map((event) => ({ part: 'membership', event }) as const),
+    ...[...operatorEvents(state.operators)].map((event) => ({ part: 'operators', event }) as const),
+    ...[...evictionBookEvents(state.evictions)].map((event) => ({ part: 'evictions', event }) as const),
     ...[...catalogueHistory(state.secrets)].map((event) => ({ part: 'secrets', event }) as const),
     ...[...state.tasks.values()].map((task) => ({ part: 'tasks', event: { type: 'task-created', task } }) as const),
+    ...[...state.managers].map(
+      ([nodeId, address]) => ({ part: 'managers', event: { type: 'manager-announced', nodeId, address } }) as const,
+    ),
+    ...[...recoveryEvents(state.recoveries)].map((event) => ({ part: 'recoveries', event }) as const),
   ]
 }

@@ -1,9 +1,30 @@
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { guardAddress } from '@leastwise/identity/node'
 import type { Address } from '../address.ts'
 import { asError, codeOf, OrchestratorError } from '../errors.ts'
 
-/** Lets the server listen, or says in words why the machine does not allow it. */
-export async function listen(server: Server, { host, port }: Address): Promise<AddressInfo> {
+/** The address behind the name, if a manager may listen on it. */
+async function guarded(where: Address): Promise<string> {
+  try {
+    return await guardAddress(where)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'ADDRESS_EXPOSED') {
+      throw new OrchestratorError(
+        'ADDRESS_REFUSED',
+        'a manager does not listen where everybody can reach it; choose a loopback, private or link-local address, or say --dangerously-expose-manager-to-the-internet',
+      )
+    }
+    if (code === 'ADDRESS_UNKNOWN')
+      throw new OrchestratorError('ADDRESS_REFUSED', `${where.host} has no address; choose another one`)
+    throw error
+  }
+}
+
+/** Lets the server listen, or says in words why the machine does not allow it, or why a manager must not. */
+export async function listen(server: Server, where: Address): Promise<AddressInfo> {
+  const { port } = where
+  const host = await guarded(where)
   return await new Promise((resolve, reject) => {
     server.once('error', (error) => {
       const code = codeOf(error)

@@ -2,7 +2,8 @@ import type { KeyWrapper } from '@leastwise/identity'
 import type { KeyFile, KeyFileContent } from '@leastwise/identity/node'
 import type { KeyStore } from '@leastwise/raftlog'
 
-const RING = 'raftlog'
+/** Name of the log's wrapped data keys among the companions. */
+export const RING = 'raftlog'
 
 /** A node's key, certificate and trust bundle. */
 export type ManagerIdentity = Omit<KeyFileContent, 'companion'>
@@ -11,8 +12,14 @@ export type ManagerIdentity = Omit<KeyFileContent, 'companion'>
 export interface ManagerKeys {
   readonly identity: () => ManagerIdentity
   readonly locked: () => boolean
+  /** What the file is saved under now; what else is kept in it has to be wrapped with it by whoever keeps it. */
+  readonly wrapper: () => KeyWrapper
   /** Where the log keeps its wrapped data keys. */
   readonly keyStore: KeyStore
+  /** What else this manager keeps, by name; null if there is no such thing. */
+  readonly companion: (name: string) => Uint8Array | null
+  /** Keeps it in the same file, under another wrapper if one is given, together with the identity of {@link withIdentity}. */
+  readonly saveCompanion: (name: string, bytes: Uint8Array, wrapper?: KeyWrapper) => Promise<void>
   /** Replaces the identity; durable when it resolves. */
   readonly saveIdentity: (identity: ManagerIdentity) => Promise<void>
   /** Runs `change`, in which the log re-wraps its keys; the very write that does so also carries `identity`. */
@@ -49,18 +56,25 @@ export function managerKeys({ file, wrapper: startWrapper, content: startContent
     await write
   }
 
+  const saveCompanion = async (name: string, bytes: Uint8Array, nextWrapper?: KeyWrapper): Promise<void> => {
+    await replace(() => ({
+      content: { ...content, ...staged, companion: { ...content.companion, [name]: bytes } },
+      wrapper: nextWrapper ?? wrapper,
+    }))
+    // Kept by now: a later save must not undo what came after it.
+    staged = null
+  }
+
   return {
     identity: () => content,
     locked: () => wrapper.id !== CLEAR,
+    wrapper: () => wrapper,
+    companion: (name) => content.companion[name] ?? null,
+    saveCompanion,
     keyStore: {
       load: () => Promise.resolve(content.companion[RING] ?? null),
       save: async (keys, nextWrapper) => {
-        await replace(() => ({
-          content: { ...content, ...staged, companion: { ...content.companion, [RING]: keys } },
-          wrapper: nextWrapper,
-        }))
-        // Kept by now: a later save of the log's keys must not undo what came after it.
-        staged = null
+        await saveCompanion(RING, keys, nextWrapper)
       },
     },
     saveIdentity: async (identity) => {

@@ -1,13 +1,16 @@
-import { listNodes, nodeOf } from '@leastwise/identity'
-import type { SealedLog } from '@leastwise/raftlog'
-import { clearWrapper, unlockKeyWrapper } from '@leastwise/raftlog'
+import { joinBundlesOf, listNodes, nodeOf } from '@leastwise/identity'
+import { unlockKeyWrapper } from '@leastwise/raftlog'
 import type { NodePresence } from '@leastwise/swarm'
 import { createUnlockKey, formatUnlockKey, listTokens, trustDigestOf } from '@leastwise/tokens'
 import { systemDigest, systemRandom } from '@leastwise/tokens/node'
 import { OrchestratorError } from '../errors.ts'
 import type { AutolockAnswer, CaAnswer, NewTokenAnswer, NodeAnswer, TokenAnswer } from '../operator/answers.ts'
+import type { Engine } from './engine.ts'
+import { evictionOrders } from './evicting.ts'
+import type { ExternalCaSettings } from './external-ca/settings.ts'
 import { text, wholeNumberOrNull } from './fields.ts'
-import { foundedCluster, rootOf } from './issuing.ts'
+import { findNode } from './find-node.ts'
+import { foundedCluster, type Issuing, rootOf } from './issuing.ts'
 import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
 import type { Operation } from './operator-server.ts'
 import type { Store } from './store.ts'
@@ -17,7 +20,10 @@ import { newToken } from './tokens.ts'
 export interface OperationContext {
   readonly nodeId: string
   readonly store: Store
-  readonly log: SealedLog
+  readonly issuing: Issuing
+  /** Null when the log has the key of the root. */
+  readonly externalCa: ExternalCaSettings | null
+  readonly engine: Engine
   readonly keys: ManagerKeys
   readonly presence: ReadonlyMap<string, NodePresence>
   readonly now: () => number
@@ -29,7 +35,7 @@ export interface OperationContext {
   readonly recheck: () => number
 }
 
-function caOperations({ store, keys }: OperationContext): Record<string, Operation> {
+function caOperations({ store, keys, issuing, externalCa }: OperationContext): Record<string, Operation> {
   return {
     'ca/info': (): CaAnswer => {
       const state = store.state()
@@ -38,13 +44,16 @@ function caOperations({ store, keys }: OperationContext): Record<string, Operati
       const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
       return {
         clusterId,
-        subject: 'CN=swarm-ca',
+        subject: root.subject.attributes
+          .map(({ type, value }) => `${type === '2.5.4.3' ? 'CN' : type}=${value}`)
+          .join(','),
         fingerprint: hex(systemDigest.sha256(root.der)),
         trustDigest: hex(trustDigestOf(new TextEncoder().encode(roots[0].certificate), systemDigest)),
         notBefore: root.notBefore,
         notAfter: root.notAfter,
         nodeCertificateLifetimeMs: lifetimeMs,
         autolock: keys.locked(),
+        externalCa: externalCa === null ? null : { addresses: externalCa.urls, putOff: issuing.putOff() },
         certificate: roots[0].certificate,
       }
     },
@@ -55,7 +64,7 @@ function tokenOperations({ store, now }: OperationContext): Record<string, Opera
   const make = async (body: Readonly<Record<string, unknown>>, overlapMs: number | null): Promise<NewTokenAnswer> => {
     const role = text(body, 'role')
     if (role !== 'worker' && role !== 'manager') throw new OrchestratorError('USAGE', 'the role is worker or manager')
-    const bundle = new TextEncoder().encode(foundedCluster(store.state()).roots[0].certificate)
+    const bundle = new TextEncoder().encode(joinBundlesOf(foundedCluster(store.state()), now())[0])
     const request = {
       role,
       ttlMs: wholeNumberOrNull(body, 'ttlMs'),
@@ -90,16 +99,9 @@ function nodeOperations({
   adopt,
   keys,
   recheck,
+  engine,
 }: OperationContext): Record<string, Operation> {
-  const find = (given: string): string => {
-    const nodes = listNodes(store.state().membership).filter(
-      (node) => node.nodeId === given || (given.length >= 4 && node.nodeId.startsWith(given)),
-    )
-    const [found, ...others] = nodes
-    if (found === undefined) throw new OrchestratorError('NOT_FOUND', 'no node has this id; node ls lists them')
-    if (others.length > 0) throw new OrchestratorError('NOT_FOUND', 'several ids begin so; give more of it')
-    return found.nodeId
-  }
+  const find = (given: string): string => findNode(store.state(), given).nodeId
   return {
     'node/ls': (): readonly NodeAnswer[] =>
       listNodes(store.state().membership).map((node) => ({
@@ -129,17 +131,10 @@ function nodeOperations({
       const id = find(text(request.body(), 'node'))
       if (id === self)
         throw new OrchestratorError('NODE_IS_THIS_MANAGER', 'a manager cannot remove itself; stop it instead')
-      await store.commit((state) => [
-        {
-          part: 'membership',
-          command: { type: 'evict', nodeId: parse(store, id), reason: 'removed by the operator', now: now() },
-        },
-        ...[...state.tasks.values()]
-          .filter((task) => task.nodeId === id)
-          .map((task) => ({ part: 'secrets' as const, command: { type: 'release' as const, taskId: task.id } })),
-        { part: 'tasks', command: { type: 'forget-node', nodeId: id } },
-      ])
-      return { id, cutSessions: recheck() }
+      await store.commit((state) => evictionOrders(state, id, 'removed by the operator', now()))
+      const cutSessions = recheck()
+      await engine.expel(id, { snapshot: store.snapshot })
+      return { id, cutSessions }
     },
   }
 }
@@ -150,15 +145,13 @@ const parse = (store: Store, id: string) => {
   return node.nodeId
 }
 
-function lockOperations({ log, keys, store, renewSelf, adopt }: OperationContext): Record<string, Operation> {
+function lockOperations({ engine, keys, store, renewSelf, adopt }: OperationContext): Record<string, Operation> {
   const lock = async (): Promise<AutolockAnswer> => {
     using key = createUnlockKey(systemRandom)
     const wrapper = key.expose((bytes) => unlockKeyWrapper(bytes, systemRandom))
     // Both old secrets lay open on the disk, or under a key that is to be worth nothing: the node's key and the data key change.
     const identity = await renewSelf()
-    await keys.withIdentity(identity, async () => {
-      await log.lock(wrapper, { snapshot: store.snapshot })
-    })
+    await engine.lock(wrapper, { identity, snapshot: store.snapshot })
     adopt(identity)
     return { autolock: true, unlockKey: formatUnlockKey(key) }
   }
@@ -173,7 +166,7 @@ function lockOperations({ log, keys, store, renewSelf, adopt }: OperationContext
       return await lock()
     },
     'autolock/off': async (): Promise<AutolockAnswer> => {
-      if (keys.locked()) await log.rewrap(clearWrapper)
+      if (keys.locked()) await engine.unlock()
       return { autolock: false }
     },
   }

@@ -37,7 +37,8 @@ function parseBody(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   throw new OrchestratorError('USAGE', 'the request is not a JSON object')
 }
 
-async function answer(
+/** Runs the operation that a request names, and answers. */
+export async function answerOperator(
   request: IncomingMessage,
   response: ServerResponse,
   find: (path: string) => Operation | undefined,
@@ -68,7 +69,7 @@ export async function serveOperator(
   find: (path: string) => Operation | undefined,
 ): Promise<Server> {
   const server = createServer((request, response) => {
-    void answer(request, response, find)
+    void answerOperator(request, response, find)
   })
   if (await listenAlone(server, operatorSocket(dataDirectory))) return server
   throw new OrchestratorError('ALREADY_RUNNING', `another manager runs in ${dataDirectory}; stop it first`)

@@ -1,13 +1,18 @@
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
-import { parseAddress } from '../address.ts'
+import { dangerouslyExposeManagerToTheInternet } from '@leastwise/identity/node'
+import { type Address, parseAddress } from '../address.ts'
 import { announcer } from '../announce.ts'
 import { describeSystemError, prepareDataDirectory } from '../data-directory.ts'
 import { asError, OrchestratorError } from '../errors.ts'
 import type { StatusAnswer } from '../operator/answers.ts'
 import { type Given, textOf } from '../operator/command.ts'
 import { operatorSocket } from '../operator/socket.ts'
-import { foundCluster, isFounded } from './found.ts'
+import { anchorSettings } from './anchor-settings.ts'
+import { etcdSettings } from './etcd/settings.ts'
+import { externalCaSettings } from './external-ca/settings.ts'
+import { firstStart } from './first-start.ts'
+import { isFounded } from './found.ts'
 import { proveAddress } from './listen.ts'
 import { type Operation, serveOperator } from './operator-server.ts'
 import { type Serving, serveCluster } from './serve.ts'
@@ -20,6 +25,11 @@ interface Live {
   names: { readonly clusterId: string; readonly nodeId: string }
 }
 
+const EXPOSE = 'dangerously-expose-manager-to-the-internet'
+
+const exposed = (address: Address, expose: boolean): Address =>
+  expose ? { ...address, [dangerouslyExposeManagerToTheInternet]: true } : address
+
 /** Runs a manager until it is told to stop. */
 export async function runManager(given: Given): Promise<number> {
   const data = textOf(given, 'data')
@@ -27,10 +37,16 @@ export async function runManager(given: Given): Promise<number> {
   if (data === undefined || listenText === undefined || given.positionals.length > 0) {
     throw new OrchestratorError(
       'USAGE',
-      'usage: leastwise-orchestrator manager --data DIR --listen HOST:PORT [--advertise HOST:PORT]',
+      'usage: leastwise-orchestrator manager --data DIR --listen HOST:PORT [--advertise HOST:PORT] [--engine etcd ...]; see leastwise-orchestrator help',
     )
   }
-  const listen = parseAddress(listenText)
+  const listen = exposed(parseAddress(listenText), given.options[EXPOSE] === true)
+  const operatorsText = textOf(given, 'operator-listen')
+  const operators =
+    operatorsText === undefined ? null : exposed(parseAddress(operatorsText), given.options[EXPOSE] === true)
+  const etcd = etcdSettings(given)
+  const anchoring = anchorSettings(given)
+  const externalCa = externalCaSettings(given)
   const advertise = textOf(given, 'advertise') ?? null
   if (advertise !== null) parseAddress(advertise)
   const announce = announcer(given.options['json'] === true)
@@ -52,20 +68,31 @@ export async function runManager(given: Given): Promise<number> {
     pid: process.pid,
   })
   const open = async (unlockKey: Uint8Array | null): Promise<void> => {
-    const opened = await openManager(data, unlockKey === null ? null : wrapperOf(unlockKey))
+    const wrapper = unlockKey === null ? null : wrapperOf(unlockKey)
+    const opened = await openManager(data, { wrapper, etcd, anchoring, now: Date.now, signal: stopped.signal })
+    let serving: Serving
     try {
-      live.serving = await serveCluster(opened, { listen, advertise, announce, fail })
+      serving = await serveCluster(opened, { listen, advertise, externalCa, announce, fail })
     } catch (error) {
-      await opened.log.close()
+      await opened.engine.close()
       throw error
     }
+    let operatorAddress: string | null = null
+    try {
+      if (operators !== null) operatorAddress = await serving.serveOperators(operators, find)
+    } catch (error) {
+      await serving.close()
+      throw error
+    }
+    live.serving = serving
     live.names = { clusterId: opened.clusterId, nodeId: opened.nodeId }
     announce({
       event: 'ready',
       ...live.names,
-      address: live.serving.address,
+      address: serving.address,
+      ...(operatorAddress === null ? {} : { operatorAddress }),
       autolock: opened.keys.locked(),
-      ...(opened.log.repair === null ? {} : { repaired: opened.log.repair.droppedBytes }),
+      ...(opened.engine.repairedBytes === null ? {} : { repaired: opened.engine.repairedBytes }),
     })
   }
 
@@ -101,20 +128,21 @@ export async function runManager(given: Given): Promise<number> {
     // The operator's socket first: it keeps a second manager out of this directory from the first moment on.
     const operator = await serveOperator(data, find)
     try {
-      if (!isFounded(data)) {
-        await proveAddress(listen)
-        for (const { role, token } of await foundCluster(data, Date.now()))
-          announce({ event: 'join-token', role, token })
-      }
-      if (await isLocked(data)) announce({ event: 'locked', data })
-      else await open(null)
-      live.starting = false
       process.once('SIGTERM', () => {
         stopped.abort()
       })
       process.once('SIGINT', () => {
         stopped.abort()
       })
+      if (!isFounded(data)) {
+        await proveAddress(listen)
+        if (operators !== null) await proveAddress(operators)
+        const tokens = await firstStart(data, given, { etcd, externalCa, anchoring, signal: stopped.signal })
+        for (const { role, token } of tokens) announce({ event: 'join-token', role, token })
+      }
+      if (await isLocked(data)) announce({ event: 'locked', data })
+      else await open(null)
+      live.starting = false
       if (!stopped.signal.aborted) await once(stopped.signal, 'abort')
     } finally {
       operator.close()

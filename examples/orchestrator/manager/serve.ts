@@ -1,23 +1,25 @@
 import { createSecureServer } from 'node:http2'
 import {
-  allOf,
   type Certificate,
   createCsr,
   createPoke,
-  inCluster,
-  listNodes,
-  member,
+  type IdentityError,
   nodeOf,
+  ofEvictedManager,
   type PeerIdentity,
   parseCertificateChain,
   parseClusterId,
   parseTrustBundle,
   renewals,
+  trustBundleOf,
 } from '@leastwise/identity'
 import {
+  type ClientIdentity,
   createNodeKey,
+  dangerouslyExposeManagerToTheInternet,
   exportPrivateKey,
   hotTls,
+  type OperatorTrust,
   peerOf,
   systemClock,
   systemDigest,
@@ -29,26 +31,43 @@ import { hashPublicKey } from '@leastwise/tokens'
 import { type Address, formatAddress } from '../address.ts'
 import type { Announce } from '../announce.ts'
 import { codeOf, OrchestratorError } from '../errors.ts'
-import { createIssuing } from './issuing.ts'
+import { backupOperations } from './backup-operations.ts'
+import { evictionOperations } from './eviction-operations.ts'
+import { checkFitsLog } from './external-ca/fits-log.ts'
+import type { ExternalCaSettings } from './external-ca/settings.ts'
+import { createIssuing, foundedCluster } from './issuing.ts'
 import { listen } from './listen.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
 import { clusterOperations } from './operations.ts'
 import type { Operation } from './operator-server.ts'
+import { recoveryOperations } from './recovery-operations.ts'
+import { operatorOperations } from './remote/operator-operations.ts'
+import { type OperatorEndpoint, serveOperators } from './remote/serve-operators.ts'
+import { roleOperations } from './role-operations.ts'
+import { rootOperations } from './root-operations.ts'
+import { createRotationDriver } from './rotation-driver.ts'
 import { secretOperations, taskOperations } from './secret-and-task-operations.ts'
-import { openStore, type Store } from './store.ts'
+import { keepLivesShort } from './shortening.ts'
+import { createStanding } from './standing.ts'
+import type { Store } from './store.ts'
 import { createSwarmManager } from './swarm-manager.ts'
 import type { Opened } from './unlocking.ts'
+import { watchMembership } from './watch-membership.ts'
 
 /** A manager that serves its cluster. */
 export interface Serving {
   readonly address: string
   readonly find: (path: string) => Operation | undefined
+  /** Serves operators from afar, until closed; gives the address. */
+  readonly serveOperators: (where: Address, find: (path: string) => Operation | undefined) => Promise<string>
   readonly close: () => Promise<void>
 }
 
 export interface ServeOptions {
   readonly listen: Address
   readonly advertise: string | null
+  /** Null when the log has the key of the root. */
+  readonly externalCa: ExternalCaSettings | null
   readonly announce: Announce
   /** The log or the disk failed: nothing can be made durable any more. */
   readonly fail: (error: unknown) => void
@@ -58,7 +77,7 @@ export interface ServeOptions {
 async function renewOwn(
   nodeId: string,
   store: Store,
-  issueFor: (nodeId: string) => Promise<void>,
+  issueNow: (nodeId: string) => Promise<void>,
   trustBundle: string,
 ): Promise<ManagerIdentity> {
   const key = createNodeKey()
@@ -73,7 +92,7 @@ async function renewOwn(
       )
     return [{ part: 'membership', command: { type: 'renew', nodeId: self.nodeId, csr: csr.pem, publicKeyHash } }]
   })
-  await issueFor(nodeId)
+  await issueNow(nodeId)
   const certificate = nodeOf(store.state().membership, nodeId)?.certificate ?? null
   if (certificate === null) throw new OrchestratorError('INTERNAL', 'the certificate was superseded while it was made')
   return { privateKey: exportPrivateKey(key), certificateChain: certificate, trustBundle }
@@ -93,27 +112,46 @@ const tlsOf = ({ privateKey, certificateChain, trustBundle }: ManagerIdentity) =
   trustBundle,
 })
 
+const clientIdentityOf = ({ privateKey, certificateChain }: ManagerIdentity): ClientIdentity | null =>
+  certificateChain === null ? null : { privateKey, certificateChain }
+
 /** Opens the state and serves nodes and operator until closed. */
 export async function serveCluster(
   opened: Opened,
-  { listen: where, advertise, announce, fail }: ServeOptions,
+  { listen: where, advertise, externalCa, announce, fail }: ServeOptions,
 ): Promise<Serving> {
-  const { log, keys, nodeId } = opened
+  const { engine, keys, nodeId } = opened
   const clusterId = parseClusterId(opened.clusterId)
-  const store = await openStore(log)
   const stop = new AbortController()
+  const store = await engine.openStore({ signal: stop.signal, fail })
   const now = (): number => systemClock.now()
-  const issuing = createIssuing(store, now)
+  checkFitsLog(foundedCluster(store.state()), externalCa)
+  const outside =
+    externalCa === null ? null : { settings: externalCa, identity: () => clientIdentityOf(keys.identity()) }
+  const onPutOff = ({ code, retryable }: IdentityError): void => {
+    announce({ event: 'signing-delayed', code, retryable })
+  }
+  const issuing = createIssuing({ store, now, outside, signal: stop.signal, onPutOff })
   const presence = new Map<string, NodePresence>()
 
   const tls = hotTls(tlsOf(keys.identity()))
-  const roots: readonly Certificate[] = parseTrustBundle(keys.identity().trustBundle).roots
-  const authorize = allOf(
-    inCluster(clusterId),
-    member(() => store.state().membership),
-  )
-  const identify = (socket: Parameters<typeof peerOf>[0]): PeerIdentity | null =>
-    peerOf(socket, { roots, clusterId, now: now() })
+  // The same array for as long as trust stays the same.
+  let trusted: { readonly pem: string; readonly roots: readonly Certificate[] } = { pem: '', roots: [] }
+  const trustedRoots = (): readonly Certificate[] => {
+    const pem = trustBundleOf(foundedCluster(store.state()))
+    if (trusted.pem !== pem) trusted = { pem, roots: parseTrustBundle(pem).roots }
+    return trusted.roots
+  }
+  const isRevokedIssuer = ofEvictedManager(() => store.state().membership)
+  const standing = createStanding(clusterId, () => store.state().membership)
+  const identify = (socket: Parameters<typeof peerOf>[0]): PeerIdentity | null => {
+    const peer = peerOf(socket, { roots: trustedRoots(), clusterId, now: now(), isRevokedIssuer })
+    if (peer !== null) {
+      rotation.saw(socket)
+      standing.arrived(peer)
+    }
+    return peer
+  }
 
   // The address is known only once we listen, and nodes must never be told an empty list.
   let address = advertise ?? formatAddress(where)
@@ -122,13 +160,20 @@ export async function serveCluster(
     issuing,
     presence,
     now,
-    managers: () => [{ nodeId, address, weight: 1 }],
+    managers: () => {
+      const others = [...store.state().managers].filter(([other]) => other !== nodeId)
+      return [
+        { nodeId, address, weight: 1 },
+        ...others.map(([other, at]) => ({ nodeId: other, address: at, weight: 1 })),
+      ]
+    },
   })
   const sessions = createSessionRegistry({ random: systemRandom })
   const swarm = createSwarmServer({
-    routes: createSwarmRoutes(manager, { clock: systemClock, sessions, authorize }),
+    routes: createSwarmRoutes(manager, { clock: systemClock, sessions, ...standing }),
     identify,
-    authorize,
+    authorize: standing.authorizeConnection,
+    ...(where[dangerouslyExposeManagerToTheInternet] === true ? { [dangerouslyExposeManagerToTheInternet]: true } : {}),
     onRefused: ({ address: from, error }) => {
       announce({ event: 'connection-refused', from, code: codeOf(error) ?? 'INTERNAL' })
     },
@@ -138,13 +183,21 @@ export async function serveCluster(
   swarm.attach(server)
   const bound = await listen(server, where)
   if (advertise === null) address = formatAddress({ host: where.host, port: bound.port })
+  await store.commit(() => [{ part: 'managers', command: { type: 'announce', nodeId, address } }])
 
   const poke = createPoke()
   const adopt = (identity: ManagerIdentity): void => {
     tls.update(tlsOf(identity))
   }
   const renewSelf = async (): Promise<ManagerIdentity> =>
-    await renewOwn(nodeId, store, issuing.issueFor, keys.identity().trustBundle)
+    await renewOwn(nodeId, store, issuing.issueNow, keys.identity().trustBundle)
+  const rotation = createRotationDriver({
+    ...{ nodeId, clusterId, store, keys, presence, now, renewSelf, adopt, announce },
+    load: issuing.load,
+    recheck: () => swarm.recheck().length,
+  })
+  const rotating = rotation.run(stop.signal)
+  const shortening = keepLivesShort({ nodeId, store, presence, renewSelf: poke.poke, now, announce }, stop.signal)
   const renewing = (async () => {
     const renew = async (): Promise<{ notBefore: number; notAfter: number }> => {
       const identity = await renewSelf()
@@ -177,26 +230,55 @@ export async function serveCluster(
     if (!stop.signal.aborted) fail(error)
   })
 
-  // A crash may have come between admitting a node and signing its request.
-  const unsigned = listNodes(store.state().membership)
-    .filter(({ status }) => status === 'pending' || status === 'renew')
-    .map((node) => node.nodeId)
-  void issuing.issueAll(unsigned).catch(fail)
+  const background = engine.background({ store, issuing, announce, now }, { signal: stop.signal })
+  const watching = watchMembership({ store, nodeId, signal: stop.signal, recheck: () => swarm.recheck().length })
+  const signing = issuing.run(stop.signal)
+  for (const work of [background, watching, signing])
+    work.catch((error: unknown) => {
+      if (!stop.signal.aborted) fail(error)
+    })
 
-  const context = { nodeId, store, log, keys, presence, now, renewSelf, adopt, recheck: () => swarm.recheck().length }
+  const context = {
+    nodeId,
+    store,
+    issuing,
+    externalCa,
+    engine,
+    keys,
+    presence,
+    now,
+    renewSelf,
+    adopt,
+    recheck: () => swarm.recheck().length,
+  }
   const operations: Record<string, Operation> = {
     ...clusterOperations(context),
     ...secretOperations(context),
     ...taskOperations(context),
+    ...rootOperations(context, issuing),
+    ...recoveryOperations(context),
+    ...roleOperations(context),
+    ...evictionOperations(context),
+    ...operatorOperations(context),
+    ...backupOperations(context),
   }
+  let endpoint: OperatorEndpoint | null = null
   return {
     address,
     find: (path) => (Object.hasOwn(operations, path) ? operations[path] : undefined),
+    serveOperators: async (at, find) => {
+      const trust = (): OperatorTrust => ({ roots: trustedRoots(), clusterId, now: now() })
+      endpoint = await serveOperators(at, find, { tls, trust, store, announce })
+      return endpoint.address
+    },
     close: async () => {
+      endpoint?.close()
       stop.abort(new OrchestratorError('INTERNAL', 'stopping'))
       await renewing
+      await rotating
+      await shortening
       await swarm.close({ graceMs: 500 })
-      await log.close()
+      await engine.close()
     },
   }
 }

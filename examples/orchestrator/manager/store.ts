@@ -13,7 +13,7 @@ import {
 } from './cluster-state.ts'
 
 /** After so many entries the state is kept as a snapshot and the log before it is dropped. */
-const ENTRIES_PER_SNAPSHOT = 1_000n
+export const ENTRIES_PER_SNAPSHOT = 1_000n
 
 /** The cluster's state and the only way to change it: decide, make durable, publish. */
 export interface Store {
@@ -31,6 +31,13 @@ export interface Store {
 }
 
 const TERM = 1n
+
+/** The state as the log keeps it. */
+export const snapshotOf = (state: ClusterState, index: bigint, term: bigint): Snapshot => ({
+  index,
+  term,
+  data: encodePlain(historyOf(state)),
+})
 
 export async function openStore(log: SealedLog): Promise<Store> {
   const kept = await log.loadSnapshot()
@@ -55,7 +62,7 @@ export async function openStore(log: SealedLog): Promise<Store> {
     durableIndex = index
     for (const wake of [...sleepers]) wake()
   }
-  const snapshotNow = (): Snapshot => ({ index: durableIndex, term: TERM, data: encodePlain(historyOf(durable)) })
+  const snapshotNow = (): Snapshot => snapshotOf(durable, durableIndex, TERM)
 
   const keepSnapshot = async (): Promise<void> => {
     if (durableIndex - snapshotIndex < ENTRIES_PER_SNAPSHOT) return

@@ -1,4 +1,15 @@
-import { IdentityError, isEvicted, type NodeId, nodeOf, parseCsr, parseNodeId, verifyCsr } from '@leastwise/identity'
+import {
+  IdentityError,
+  isEvicted,
+  joinBundleAt,
+  joinBundlesOf,
+  type NodeId,
+  nodeOf,
+  parseCsr,
+  parseNodeId,
+  trustBundleOf,
+  verifyCsr,
+} from '@leastwise/identity'
 import { systemVerifier } from '@leastwise/identity/node'
 import {
   type AssignmentSet,
@@ -23,6 +34,7 @@ import { systemDigest, systemRandom } from '@leastwise/tokens/node'
 import { assignmentSets } from './assignment-sets.ts'
 import type { ClusterState } from './cluster-state.ts'
 import { foundedCluster, type Issuing } from './issuing.ts'
+import { createRecovering } from './recovering.ts'
 import type { Store } from './store.ts'
 import { hasEnded } from './task-list.ts'
 
@@ -38,7 +50,8 @@ export interface SwarmManagerOptions {
   readonly now: () => number
 }
 
-const bundleOf = (state: ClusterState): Uint8Array => utf8(foundedCluster(state).roots[0].certificate)
+/** What members trust; while the root rotates, both roots. */
+const bundleOf = (state: ClusterState): Uint8Array => utf8(trustBundleOf(foundedCluster(state)))
 
 /** Where the node's certificate stands, or null for an unknown node. */
 function statusOf(state: ClusterState, nodeId: string): CertificateStatus | null {
@@ -66,15 +79,22 @@ function sessionUpdateOf(state: ClusterState, nodeId: string, managers: ManagerL
 /** This orchestrator's side of the node protocol: what each call means for the cluster's state. */
 export function createSwarmManager({ store, issuing, managers, presence, now }: SwarmManagerOptions): SwarmManager {
   return {
-    trustBundle: () => bundleOf(store.state()),
+    trustBundle: (wanted) => {
+      const authority = foundedCluster(store.state())
+      const bundles = joinBundlesOf(authority, now()).map(utf8)
+      const own = bundles.find((pem) => Buffer.from(trustDigestOf(pem, systemDigest)).toString('hex') === wanted)
+      return own ?? utf8(joinBundleAt(authority, now()))
+    },
 
     enroll: async ({ csr, token, requestedRole, availability }) => {
       const csrText = textOf(csr)
       const request = parseCsr(csrText)
       await verifyCsr(request, systemVerifier)
       const parsed = parseJoinToken(token)
-      const digest = trustDigestOf(bundleOf(store.state()), systemDigest)
-      if (Buffer.compare(digest, parsed.trustDigest) !== 0)
+      const digests = joinBundlesOf(foundedCluster(store.state()), now()).map((pem) =>
+        trustDigestOf(utf8(pem), systemDigest),
+      )
+      if (!digests.some((digest) => Buffer.compare(digest, parsed.trustDigest) === 0))
         throw new TokenError('TOKEN_UNKNOWN', 'the join token belongs to another cluster')
       const secretHash = hashTokenSecret(parsed.secret, systemDigest)
       const publicKeyHash = hashPublicKey(request.publicKey, systemDigest)
@@ -176,6 +196,8 @@ export function createSwarmManager({ store, issuing, managers, presence, now }: 
         }),
       )
     },
+
+    recovery: createRecovering({ store, issuing, now }),
 
     presence: (nodeId, seen) => {
       presence.set(nodeId, seen)

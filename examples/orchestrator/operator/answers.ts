@@ -1,3 +1,5 @@
+import type { RotationPlan } from '@leastwise/identity'
+
 /** What a manager answers to its operator. Instants are epoch milliseconds; no secret value is ever among them. */
 
 export interface StatusAnswer {
@@ -17,8 +19,19 @@ export interface CaAnswer {
   readonly notAfter: number
   readonly nodeCertificateLifetimeMs: number
   readonly autolock: boolean
+  /** Null when the managers hold the key of the root themselves. */
+  readonly externalCa: {
+    readonly addresses: readonly string[]
+    /** Requests that this manager could not get signed yet, and the code of the last refusal. */
+    readonly putOff: { readonly requests: number; readonly code: string | null }
+  } | null
   readonly certificate: string
 }
+
+export type RootAnswer = Pick<
+  RotationPlan,
+  'abort' | 'affected' | 'blockers' | 'converged' | 'etaMs' | 'pacePerSecond' | 'phase' | 'remaining' | 'stragglers'
+>
 
 export interface SecretAnswer {
   readonly id: string
@@ -52,6 +65,27 @@ export interface NodeAnswer {
   readonly thisManager: boolean
 }
 
+export interface ClusterSettingsAnswer {
+  readonly nodeCertificateLifetimeMs: number
+  readonly recoveryGraceMs: number
+  /** Nodes with a certificate that ends later than a new one would. */
+  readonly overlong: number
+}
+
+export interface WaitingNodeAnswer {
+  readonly id: string
+  readonly role: 'manager' | 'worker'
+  /** When its last certificate ended. */
+  readonly notAfter: number | null
+  readonly askedAt: number
+  readonly approvedUntil: number | null
+}
+
+export interface ApprovedAnswer {
+  readonly id: string
+  readonly until: number | null
+}
+
 export interface TokenAnswer {
   readonly id: string
   readonly role: 'manager' | 'worker'
@@ -71,8 +105,68 @@ export interface NewTokenAnswer {
   readonly maxUses: number | null
 }
 
+export interface BackupAnswer {
+  readonly file: string
+  /** Index of the last entry in it. */
+  readonly entries: number
+  /** In hex. */
+  readonly digest: string
+}
+
 export interface AutolockAnswer {
   readonly autolock: boolean
   /** Present when a key was made. */
   readonly unlockKey?: string
+}
+
+/** What a node is from now on. */
+export interface RoleAnswer {
+  readonly id: string
+  readonly role: 'manager' | 'worker'
+  readonly cutSessions: number
+}
+
+export interface EvictionsAnswer {
+  /** Removed nodes, with the operator's words. */
+  readonly nodes: readonly {
+    readonly id: string
+    readonly reason: string
+    readonly at: number
+    readonly until: number
+  }[]
+  /** Certificates by serial number, lower-case hexadecimal, with the reason in the words of RFC 5280. */
+  readonly certificates: readonly {
+    readonly serial: string
+    readonly reason: string
+    readonly at: number
+    readonly until: number
+  }[]
+}
+
+export interface CrlAnswer {
+  readonly pem: string
+  /** The CRL number: it grows with the evictions. */
+  readonly number: number
+  readonly entries: number
+  readonly nextUpdate: number
+}
+
+export interface OperatorAnswer {
+  readonly id: string
+  readonly name: string
+  readonly admittedAt: number
+  readonly state: 'active' | 'expired' | 'removed'
+  /** End of the last certificate. */
+  readonly notAfter: number | null
+}
+
+/** What an operator needs beside the key, which never left their machine. All of it is public. */
+export interface OperatorIdentityAnswer {
+  readonly id: string
+  readonly name: string
+  readonly notAfter: number
+  /** PEM. */
+  readonly certificate: string
+  /** PEM of the roots by which the managers are known. */
+  readonly trustBundle: string
 }

@@ -1,5 +1,7 @@
 import { request } from 'node:http'
+import { type RequestOptions, request as requestOverTls } from 'node:https'
 import { asError, codeOf, OrchestratorError } from '../errors.ts'
+import type { RemoteManager } from './remote/remote-manager.ts'
 import { operatorSocket } from './socket.ts'
 
 /** An error that the manager sent back, with its code. */
@@ -13,7 +15,7 @@ export class RefusedError extends Error {
   }
 }
 
-/** One command to the manager's local socket. */
+/** One command to a manager. */
 export interface OperatorCall {
   /** For instance `secret/create`. */
   readonly path: string
@@ -38,15 +40,31 @@ function notRunning(error: unknown, dataDirectory: string): unknown {
       )
 }
 
-/** Sends `call` to the manager that runs in `dataDirectory` and gives its answer. */
-export async function callManager<Answer>(dataDirectory: string, call: OperatorCall): Promise<Answer> {
+interface Route {
+  readonly where: RequestOptions
+  /** What a broken exchange means. */
+  readonly failure: (error: unknown) => unknown
+}
+
+async function routeTo(target: string | RemoteManager): Promise<Route> {
+  if (typeof target === 'string')
+    return { where: { socketPath: operatorSocket(target) }, failure: (error) => notRunning(error, target) }
+  // Most commands are local, and need none of it.
+  const { remoteFailure, remoteOptions } = await import('./remote/remote-manager.ts')
+  return { where: remoteOptions(target), failure: (error) => remoteFailure(error, target) }
+}
+
+/** Sends `call` to the manager that runs in a data directory, or is somewhere else, and gives its answer. */
+export async function callManager<Answer>(target: string | RemoteManager, call: OperatorCall): Promise<Answer> {
   const search = new URLSearchParams(call.query ?? {}).toString()
   const raw = call.body instanceof Uint8Array
   const body = raw ? Buffer.from(call.body) : Buffer.from(JSON.stringify(call.body ?? {}))
+  const { where, failure } = await routeTo(target)
   const text = await new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const sent = request(
+    const send = typeof target === 'string' ? request : requestOverTls
+    const sent = send(
       {
-        socketPath: operatorSocket(dataDirectory),
+        ...where,
         method: 'POST',
         path: `/${call.path}${search === '' ? '' : `?${search}`}`,
         headers: {
@@ -70,7 +88,7 @@ export async function callManager<Answer>(dataDirectory: string, call: OperatorC
       },
     )
     sent.on('error', (error) => {
-      reject(asError(notRunning(error, dataDirectory)))
+      reject(asError(failure(error)))
     })
     sent.end(body)
   })

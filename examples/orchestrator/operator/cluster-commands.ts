@@ -1,10 +1,17 @@
-import { formatDuration } from '../duration.ts'
+import { formatDuration, parseDuration } from '../duration.ts'
 import { OrchestratorError } from '../errors.ts'
-import type { AutolockAnswer, CaAnswer, StatusAnswer } from './answers.ts'
-import { command, type OperatorCommand } from './command.ts'
+import type { AutolockAnswer, CaAnswer, CrlAnswer, StatusAnswer } from './answers.ts'
+import { command, type OperatorCommand, textOf } from './command.ts'
 import { instant } from './table.ts'
 
 const MAX_UNLOCK_INPUT_BYTES = 256
+
+function keyPlaceOf({ externalCa }: CaAnswer): string {
+  if (externalCa === null) return 'held by the managers'
+  const { addresses, putOff } = externalCa
+  const waiting = putOff.requests === 0 ? '' : `; ${putOff.requests} request(s) wait: ${putOff.code ?? 'not tried yet'}`
+  return `outside, with ${addresses.join(', ')}${waiting}`
+}
 
 export const clusterCommands: readonly OperatorCommand[] = [
   command<StatusAnswer>({
@@ -30,9 +37,22 @@ export const clusterCommands: readonly OperatorCommand[] = [
         `valid         ${instant(ca.notBefore)} to ${instant(ca.notAfter)}`,
         `certificates  ${formatDuration(ca.nodeCertificateLifetimeMs)}`,
         `autolock      ${ca.autolock ? 'on' : 'off'}`,
+        `key           ${keyPlaceOf(ca)}`,
         '',
         ca.certificate.trimEnd(),
       ].join('\n'),
+  }),
+  command<CrlAnswer>({
+    name: 'cluster crl',
+    usage: 'cluster crl [--valid 1d]',
+    summary: 'print the list of certificates that are refused, for software that reads CRLs',
+    options: { valid: { type: 'string' } },
+    positionals: 0,
+    ask: (given) => {
+      const valid = textOf(given, 'valid')
+      return { path: 'cluster/crl', body: { lifeMs: valid === undefined ? null : parseDuration(valid) } }
+    },
+    show: ({ pem }) => pem.trimEnd(),
   }),
   command<AutolockAnswer>({
     name: 'autolock',

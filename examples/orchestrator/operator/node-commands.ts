@@ -1,8 +1,41 @@
-import type { NodeAnswer } from './answers.ts'
+import type { EvictionsAnswer, NodeAnswer, RoleAnswer } from './answers.ts'
 import { command, type OperatorCommand } from './command.ts'
 import { instant, table } from './table.ts'
 
+const showRole = ({ id, role, cutSessions }: RoleAnswer): string => `${id}  ${role}  ${cutSessions} connection(s) cut`
+
 export const nodeCommands: readonly OperatorCommand[] = [
+  command<RoleAnswer>({
+    name: 'node promote',
+    usage: 'node promote NODE',
+    summary: 'make a node a manager: its certificates from before are refused at once, and it gets a new one',
+    positionals: 1,
+    ask: (given) => ({ path: 'node/promote', body: { node: given.positionals[0] } }),
+    show: showRole,
+  }),
+  command<RoleAnswer>({
+    name: 'node demote',
+    usage: 'node demote NODE',
+    summary: 'make a manager a worker, at once: also the log is closed to it',
+    positionals: 1,
+    ask: (given) => ({ path: 'node/demote', body: { node: given.positionals[0] } }),
+    show: showRole,
+  }),
+  command<EvictionsAnswer>({
+    name: 'node evictions',
+    usage: 'node evictions',
+    summary: 'list the nodes and certificates that are refused, and until when that is remembered',
+    positionals: 0,
+    ask: () => ({ path: 'node/evictions', body: {} }),
+    show: ({ nodes, certificates }) =>
+      table(
+        ['NODE OR SERIAL', 'REASON', 'SINCE', 'REMEMBERED UNTIL'],
+        [
+          ...nodes.map(({ id, reason, at, until }) => [id, reason, instant(at), instant(until)]),
+          ...certificates.map(({ serial, reason, at, until }) => [serial, reason, instant(at), instant(until)]),
+        ],
+      ),
+  }),
   command<readonly NodeAnswer[]>({
     name: 'node ls',
     usage: 'node ls',

@@ -1,6 +1,7 @@
-import { parseCertificateChain, parseNodeSubject } from '@leastwise/identity'
+import { parseCertificateChain, parseCsr, parseNodeSubject } from '@leastwise/identity'
 import { clearWrapper, type KeyFile } from '@leastwise/identity/node'
 import type { NodeCredentials } from '@leastwise/swarm'
+import type { PendingKey } from '@leastwise/swarm/node'
 import { OrchestratorError } from '../errors.ts'
 
 const utf8 = new TextEncoder()
@@ -38,6 +39,19 @@ export async function saveCredentials(
   { privateKey, certificateChain, trustBundle }: NodeCredentials,
 ): Promise<void> {
   await file.save({ privateKey, certificateChain, trustBundle: text.decode(trustBundle), companion: {} }, clearWrapper)
+}
+
+/** A key that the node asks for its identity with, after its certificate has expired; null when none was kept. */
+export async function loadRecoveryKey(file: KeyFile): Promise<PendingKey | null> {
+  const content = await file.load(clearWrapper)
+  const csr = content?.companion['request']
+  if (content === null || csr === undefined) return null
+  return { privateKey: content.privateKey, publicKey: parseCsr(csr).publicKey, csr }
+}
+
+/** Durable when it resolves. */
+export async function saveRecoveryKey(file: KeyFile, { privateKey, csr }: PendingKey): Promise<void> {
+  await file.save({ privateKey, certificateChain: null, trustBundle: '', companion: { request: csr } }, clearWrapper)
 }
 
 export const serialOf = ({ certificateChain }: NodeCredentials): string =>

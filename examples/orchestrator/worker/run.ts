@@ -9,33 +9,11 @@ import { type Announce, announcer } from '../announce.ts'
 import { describeSystemError, prepareDataDirectory } from '../data-directory.ts'
 import { OrchestratorError } from '../errors.ts'
 import { type Given, textOf } from '../operator/command.ts'
-import { loadCredentials, saveCredentials, serialOf } from './credentials.ts'
+import { tokenFrom } from '../token-given.ts'
+import { loadCredentials, loadRecoveryKey, saveCredentials, saveRecoveryKey, serialOf } from './credentials.ts'
 import { createExecutor } from './executor.ts'
 import { openDeliveryPlace, openMount } from './mount.ts'
 import { takeDirectory } from './take-directory.ts'
-
-const MAX_TOKEN_FILE_CHARS = 256
-
-function tokenFrom(given: Given): string {
-  const token = textOf(given, 'token')
-  const file = textOf(given, 'token-file')
-  if (token !== undefined) return token
-  if (file === undefined) {
-    throw new OrchestratorError(
-      'TOKEN_NEEDED',
-      'this node has not joined yet; give it a join token with --token-file FILE or --token TOKEN',
-    )
-  }
-  try {
-    return readFileSync(file, 'utf8').slice(0, MAX_TOKEN_FILE_CHARS).trim()
-  } catch (cause) {
-    throw new OrchestratorError(
-      'TOKEN_NEEDED',
-      'the file that --token-file names cannot be read; name a file that holds a join token',
-      { cause },
-    )
-  }
-}
 
 const description = (): NodeDescription => ({
   hostname: hostname(),
@@ -150,6 +128,9 @@ export async function runWorker(given: Given): Promise<number> {
       now: () => systemClock.now(),
     })
     const managersFile = join(data, 'managers.json')
+    const recoveryPath = join(data, 'recovery.key')
+    const recoveryFile = await openKeyFile(recoveryPath)
+    const recoveryKey = await loadRecoveryKey(recoveryFile)
     let evicted = false
     try {
       const agent = runAgent({
@@ -157,7 +138,14 @@ export async function runWorker(given: Given): Promise<number> {
         managers: knownManagers(managersFile, formatAddress(parseAddress(address))),
         description: description(),
         worker: executor.worker,
-        saveCredentials: save,
+        ...(recoveryKey === null ? {} : { recoveryKey }),
+        saveRecoveryKey: async (key) => {
+          await saveRecoveryKey(recoveryFile, key)
+        },
+        saveCredentials: async (next) => {
+          await save(next)
+          rmSync(recoveryPath, { force: true })
+        },
         saveManagers: async (managers) => {
           writeFileSync(managersFile, JSON.stringify(managers.map((manager) => manager.address)), { mode: 0o600 })
           await Promise.resolve()
@@ -184,7 +172,10 @@ export async function runWorker(given: Given): Promise<number> {
       if (!stop.signal.aborted) throw error
     } finally {
       const left = await executor.wipe()
-      if (evicted) forget()
+      if (evicted) {
+        forget()
+        rmSync(recoveryPath, { force: true })
+      }
       await place.mount.remove()
       announce({ event: 'wiped', ...left })
     }

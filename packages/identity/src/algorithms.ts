@@ -173,9 +173,9 @@ function isAcceptedRsa(keyBits: Uint8Array<ArrayBuffer>, reader: DerReader): boo
   finish(key)
   const odd = ((modulus[modulus.length - 1] ?? 0) & (exponent[exponent.length - 1] ?? 0) & 1) === 1
   const exponentFits = exponent.length <= 4 && (exponent.length > 1 || (exponent[0] ?? 0) >= 3)
-  // Exactly 2048 bits and more: the top bit of the first of 256 bytes counts.
-  const bigEnough = modulus.length > MIN_RSA_BYTES || (modulus.length === MIN_RSA_BYTES && (modulus[0] ?? 0) >= 0x80)
-  return odd && exponentFits && bigEnough && modulus.length <= MAX_RSA_BYTES
+  // Whole bytes, as every key is that was made on purpose: the top bit of the first one counts.
+  const whole = (modulus[0] ?? 0) >= 0x80
+  return odd && exponentFits && whole && modulus.length >= MIN_RSA_BYTES && modulus.length <= MAX_RSA_BYTES
 }
 
 function readPositive(reader: DerReader): Uint8Array<ArrayBuffer> {

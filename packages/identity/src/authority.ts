@@ -6,10 +6,13 @@ import { implicit } from './der/tags.ts'
 import { encodeElement, encodeSequence } from './der/writer.ts'
 import { IdentityError } from './errors.ts'
 import { AUTHORITY_KEY_ID } from './extensions.ts'
+import { isAuthority } from './issuer-rules.ts'
 import { encodeExtension } from './leaf-profile.ts'
-import { compileLeaf, type IssuerParts, type LeafTemplate } from './leaf-template.ts'
-import type { ClusterId, NodeSubject, Role } from './node-identity.ts'
+import { compileLeaf, type IssuerParts, type LeafSubject, type LeafTemplate } from './leaf-template.ts'
+import type { ClusterId, Role } from './node-identity.ts'
 import type { SignatureVerifier, Signer } from './ports.ts'
+import type { SpiffeId } from './spiffe/spiffe-id.ts'
+import type { Zone } from './zone.ts'
 
 declare const authority: unique symbol
 
@@ -37,22 +40,26 @@ export interface Authority {
 
 /** The constant parts of every leaf of one authority. */
 export interface CompiledAuthority extends IssuerParts {
-  /** What the leaves of a role and cluster share. */
-  readonly leafOf: (subject: NodeSubject) => LeafTemplate
+  /** What the leaves of a role, cluster and zone share; with a SPIFFE ID, the template of one leaf. */
+  readonly leafOf: (subject: LeafSubject, spiffeId?: SpiffeId) => LeafTemplate
 }
 
 const compiled = new WeakMap<Authority, CompiledAuthority>()
 
 /** An authority serves one cluster as a rule, so that the last template of each role is enough. */
 function compile(parts: IssuerParts): CompiledAuthority {
-  const leaves = new Map<Role, { readonly clusterId: ClusterId; readonly template: LeafTemplate }>()
+  const leaves = new Map<
+    Role,
+    { readonly clusterId: ClusterId; readonly zone: Zone | undefined; readonly template: LeafTemplate }
+  >()
   return {
     ...parts,
-    leafOf: (subject) => {
+    leafOf: (subject, spiffeId) => {
+      if (spiffeId !== undefined) return compileLeaf(parts, subject, spiffeId)
       const known = leaves.get(subject.role)
-      if (known?.clusterId === subject.clusterId) return known.template
+      if (known?.clusterId === subject.clusterId && known.zone === subject.zone) return known.template
       const template = compileLeaf(parts, subject)
-      leaves.set(subject.role, { clusterId: subject.clusterId, template })
+      leaves.set(subject.role, { clusterId: subject.clusterId, zone: subject.zone, template })
       return template
     },
   }
@@ -74,13 +81,8 @@ export async function openAuthority(
   options: { readonly verifier: SignatureVerifier },
 ): Promise<Authority> {
   const { certificate, signer, intermediates = [] } = parts
-  const { subjectKeyId, keyUsage, isCa } = certificate
-  if (
-    !isCa ||
-    keyUsage?.includes('keyCertSign') !== true ||
-    subjectKeyId === null ||
-    certificate.unknownCritical.length > 0
-  ) {
+  const { subjectKeyId } = certificate
+  if (!isAuthority(certificate) || subjectKeyId === null) {
     throw new IdentityError(
       'AUTHORITY_UNFIT',
       'certificate is not of a CA that may sign certificates and has a key identifier; use the one that was made for this',
@@ -100,6 +102,7 @@ export async function openAuthority(
     algorithmDer: encodeSignatureAlgorithm(algorithm),
     authorityKeyId: encodeExtension(AUTHORITY_KEY_ID, encodeSequence(encodeElement(implicit(0), subjectKeyId))),
     issuer: certificate.subject.der,
+    nameConstraints: certificate.nameConstraints,
   }
   compiled.set(opened, compile(constants))
   return opened

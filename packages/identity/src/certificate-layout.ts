@@ -1,4 +1,5 @@
 import { type PublicKeyPlace, readSignatureAlgorithm, type SignatureAlgorithm, skipPublicKey } from './algorithms.ts'
+import type { AltName } from './alt-names.ts'
 import { ascend, type DerReader, descend, fault, finish, openDer, type Refusal, skipContent } from './der/reader.ts'
 import { explicit, SEQUENCE } from './der/tags.ts'
 import { readSmallInteger, readTime, skipBitString, skipInteger } from './der/values.ts'
@@ -31,6 +32,8 @@ export interface Layout {
   /** What was made of it already. */
   issuer: DistinguishedName | null
   publicKey: Uint8Array<ArrayBuffer> | null
+  altNames: readonly AltName[] | null
+  critical: readonly string[] | null
 }
 
 /** Reads a whole certificate, strictly. */
@@ -83,6 +86,8 @@ export function readLayout(der: Uint8Array<ArrayBuffer>): Layout {
     extensions,
     issuer: null,
     publicKey: null,
+    altNames: null,
+    critical: null,
   }
 }
 

@@ -1,17 +1,19 @@
 import { canSign, type KeyType, type SignatureAlgorithm } from './algorithms.ts'
+import { type AltName, listAltNames } from './alt-names.ts'
 import { formatHex } from './bytes.ts'
 import { CERTIFICATE_REFUSAL, type Layout, readLayout } from './certificate-layout.ts'
 import type { DerReader } from './der/reader.ts'
 import { type DerText, readDocument } from './document.ts'
 import {
+  criticalOf,
   type Extensions,
   type ExtensionsLayout,
   type KeyUsage,
   keyUsagesOf,
-  listDnsNames,
   listOids,
 } from './extensions.ts'
 import { type DistinguishedName, readName } from './name.ts'
+import type { NameConstraints } from './name-constraints.ts'
 import { formatPem } from './pem.ts'
 
 declare const certificate: unique symbol
@@ -22,6 +24,7 @@ declare const certificate: unique symbol
  */
 export interface Certificate extends Extensions {
   readonly [certificate]: true
+  /** A view, as all bytes of a certificate are: its buffer may hold others too, so copy it rather than give the buffer away. */
   readonly der: Uint8Array<ArrayBuffer>
   /** The canonical PEM form. */
   readonly pem: string
@@ -165,8 +168,17 @@ class LazyCertificate implements Omit<Certificate, typeof certificate> {
   }
 
   get dnsNames(): readonly string[] {
-    const { altNamesAt, altNamesEnd } = this.#extensions
-    return listDnsNames(readerAt(this.der, altNamesAt, altNamesEnd))
+    return this.altNames.flatMap((name) => (name.kind === 'dns' ? [name.value] : []))
+  }
+
+  get altNames(): readonly AltName[] {
+    const layout = (this.#layout ??= readLayout(this.der))
+    const { altNamesAt, altNamesEnd } = layout.extensions
+    return (layout.altNames ??= listAltNames(readerAt(this.der, altNamesAt, altNamesEnd)))
+  }
+
+  get nameConstraints(): NameConstraints | null {
+    return this.#extensions.nameConstraints
   }
 
   get subjectKeyId(): Uint8Array<ArrayBuffer> | null {
@@ -177,6 +189,15 @@ class LazyCertificate implements Omit<Certificate, typeof certificate> {
   get authorityKeyId(): Uint8Array<ArrayBuffer> | null {
     const { authorityKeyIdAt, authorityKeyIdEnd } = this.#extensions
     return authorityKeyIdAt === 0 ? null : this.der.subarray(authorityKeyIdAt, authorityKeyIdEnd)
+  }
+
+  get authorityKeyIdForm(): 'none' | 'key' | 'other' {
+    return this.#extensions.authorityKeyIdForm
+  }
+
+  get critical(): readonly string[] {
+    const layout = (this.#layout ??= readLayout(this.der))
+    return (layout.critical ??= criticalOf(layout.extensions.critical))
   }
 
   get unknownCritical(): readonly string[] {

@@ -13,11 +13,30 @@ export interface DerText {
 /** Base64 takes 4 bytes for 3, one more a line, and the boundaries. */
 export const pemSizeOf = (derBytes: number): number => Math.ceil(derBytes * 1.4) + 128
 
+// A buffer of its own for each document would be a tenth of what reading one costs, and as much again to collect; so several lie in one. All of them are
+// public, and one that is kept keeps no more than its page.
+const PAGE_BYTES = 8 * 1024
+let page = new Uint8Array(PAGE_BYTES)
+let used = 0
+
+function copyOf(input: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (input.length > PAGE_BYTES / 4) return new Uint8Array(input)
+  // Its length is none when somebody has given it away.
+  if (used + input.length > page.length) {
+    page = new Uint8Array(PAGE_BYTES)
+    used = 0
+  }
+  const copy = page.subarray(used, used + input.length)
+  copy.set(input)
+  used += input.length
+  return copy
+}
+
 /** The DER of one document, in bytes of its own, which the caller cannot change later. */
 export function readDocument(input: string | Uint8Array, kind: DerText): Uint8Array<ArrayBuffer> {
   const pem = isPem(input)
   if (input.length > (pem ? pemSizeOf(kind.maxBytes) : kind.maxBytes)) throw tooLarge(kind)
-  if (!pem) return new Uint8Array(pemBytes(input))
+  if (!pem) return copyOf(pemBytes(input))
   const [der, ...more] = parsePem(kind.label, pemBytes(input), kind.refusal)
   if (der === undefined || more.length > 0) {
     throw new IdentityError(

@@ -7,6 +7,8 @@ import { encodeLeaf, SERIAL_BYTES } from './leaf-template.ts'
 import { backdateFor, MAX_BACKDATE_MS, MIN_LIFETIME_MS } from './lifetime.ts'
 import type { ClusterId, NodeId, Role } from './node-identity.ts'
 import type { Digest, RandomSource, SignatureVerifier } from './ports.ts'
+import { type SpiffeId, spiffePathOf } from './spiffe/spiffe-id.ts'
+import type { Zone } from './zone.ts'
 
 /**
  * **Warning**: lets a {@link Grant} live less than {@link MIN_LIFETIME_MS}. A stock Docker engine with such a certificate
@@ -19,6 +21,8 @@ export interface Grant {
   readonly nodeId: NodeId
   readonly role: Role
   readonly clusterId: ClusterId
+  /** The part of the cluster that the node belongs to; written into the DNS name of the node. Default is none. */
+  readonly zone?: Zone
   /** From now to the end, in milliseconds: at least {@link MIN_LIFETIME_MS}, as a rule {@link DEFAULT_LIFETIME_MS}. */
   readonly lifetimeMs: number
   /**
@@ -26,6 +30,8 @@ export interface Grant {
    * the lifetime if that is less.
    */
   readonly backdateMs?: number
+  /** The workload that the node is in the world of SPIFFE, with a path: the one URI among its names. Default is none. */
+  readonly spiffeId?: SpiffeId
   readonly [allowShortLifetime]?: true
 }
 
@@ -53,7 +59,8 @@ export const longestLifetimeMs = (authority: Authority, now: number): number =>
  *
  * @returns The signed leaf. Its times are in whole seconds, rounded down.
  * @throws {@link IdentityError} `CSR_SIGNATURE_INVALID` if the request is not signed by the key it carries,
- * `LIFETIME_TOO_SHORT` below {@link MIN_LIFETIME_MS}, `LIFETIME_EXCEEDS_ISSUER` if the leaf would outlive its issuer.
+ * `LIFETIME_TOO_SHORT` below {@link MIN_LIFETIME_MS}, `LIFETIME_EXCEEDS_ISSUER` if the leaf would outlive its issuer, `GRANT_OUTSIDE_ISSUER` if the issuer is an
+ * intermediate that is bound to other names.
  * @throws RangeError if a duration or instant is not a sensible number.
  * @see RFC 5280 section 4.1
  */
@@ -75,7 +82,14 @@ export async function issueCertificate(
   const keyId = options.digest.sha256(csr.keyBits)
   const { notBefore, notAfter } = validity
   const { nodeId } = grant
-  const tbs = encodeLeaf(leafOf(grant), { serial, notBefore, notAfter, nodeId, publicKey: csr.publicKey, keyId })
+  const tbs = encodeLeaf(leafOf(grant, grant.spiffeId), {
+    serial,
+    notBefore,
+    notAfter,
+    nodeId,
+    publicKey: csr.publicKey,
+    keyId,
+  })
   const signed = authority.signer.sign(tbs)
   return ownCertificate(encodeSigned(tbs, algorithmDer, signed instanceof Uint8Array ? signed : await signed))
 }
@@ -85,7 +99,9 @@ function validityOf(
   grant: Grant,
   now: number,
 ): { readonly notBefore: number; readonly notAfter: number } {
-  const { lifetimeMs, backdateMs = backdateFor(lifetimeMs) } = grant
+  const { lifetimeMs, backdateMs = backdateFor(lifetimeMs), spiffeId } = grant
+  if (spiffeId !== undefined && spiffePathOf(spiffeId) === '')
+    throw new TypeError('spiffeId must name a workload, not a trust domain')
   if (!Number.isFinite(now) || !(lifetimeMs > 0) || !Number.isFinite(lifetimeMs))
     throw new RangeError('now and lifetimeMs must be numbers, lifetimeMs above zero')
   if (!(backdateMs >= 0 && backdateMs <= MAX_BACKDATE_MS))

@@ -1,4 +1,5 @@
-import { BIT_STRING, implicit } from './der/tags.ts'
+import { DNS_NAME, URI } from './alt-names.ts'
+import { BIT_STRING } from './der/tags.ts'
 import { encodeElement, encodeOctets, encodeOid, encodeSequence, encodeText, TRUE } from './der/writer.ts'
 import {
   BASIC_CONSTRAINTS,
@@ -9,13 +10,16 @@ import {
   SUBJECT_ALT_NAME,
   SUBJECT_KEY_ID,
 } from './extensions.ts'
-import { type NodeSubject, type Role, roleName } from './node-identity.ts'
+import type { NodeSubject, Role } from './node-identity.ts'
+import { CA_NAME, nodeNames } from './node-names.ts'
+import type { SpiffeId } from './spiffe/spiffe-id.ts'
 
 /** One extension that is not critical. */
 export const encodeExtension = (type: string, value: Uint8Array): Uint8Array<ArrayBuffer> =>
   encodeSequence(encodeOid(type), encodeOctets(value))
 
-const encodeCritical = (type: string, value: Uint8Array): Uint8Array<ArrayBuffer> =>
+/** One extension that must not be overlooked. */
+export const encodeCritical = (type: string, value: Uint8Array): Uint8Array<ArrayBuffer> =>
   encodeSequence(encodeOid(type), TRUE, encodeOctets(value))
 
 // digitalSignature and keyEncipherment, as Docker's leaves have them: bits 0 and 2, five unused.
@@ -45,16 +49,18 @@ const KEY_ID_TYPE = encodeOid(SUBJECT_KEY_ID)
 export const encodeSubjectKeyId = (keyId: Uint8Array): Uint8Array<ArrayBuffer> =>
   encodeSequence(KEY_ID_TYPE, encodeOctets(encodeOctets(keyId)))
 
-// A manager also answers for the name under which nodes without a certificate look for the CA.
-const CA_NAME = 'swarm-ca'
-const DNS_NAME = implicit(2)
-
 /** How many bytes stand after the node id at the end of {@link encodeAltNames}. */
-export const lastAltNameLength = (role: Role): number => (role === 'manager' ? 2 + CA_NAME.length : 0)
+export const lastAltNameLength = (role: Role, domain: string): number =>
+  domain.length + (role === 'manager' ? 2 + CA_NAME.length : 0)
 
-/** The DNS names of Docker's node certificates: the role, the node id, and for a manager the name of the CA. */
-export function encodeAltNames(subject: NodeSubject): Uint8Array<ArrayBuffer> {
-  const names = [encodeText(DNS_NAME, roleName(subject.role)), encodeText(DNS_NAME, subject.nodeId)]
-  if (subject.role === 'manager') names.push(encodeText(DNS_NAME, CA_NAME))
-  return encodeSequence(ALT_NAME_TYPE, encodeOctets(encodeSequence(...names)))
+/**
+ * The DNS names of Docker's node certificates: the role, the node id, and for a manager the name of the CA. A SPIFFE ID goes before them, so that what
+ * stands after the node id stays the same.
+ *
+ * @param domain - What follows the node id in its name: nothing as with Docker, or cluster and zone where the issuer is bound to them.
+ */
+export function encodeAltNames(subject: NodeSubject, domain: string, spiffeId?: SpiffeId): Uint8Array<ArrayBuffer> {
+  const uris = spiffeId === undefined ? [] : [encodeElement(URI, new TextEncoder().encode(spiffeId))]
+  const names = nodeNames(subject, domain).map((name) => encodeText(DNS_NAME, name))
+  return encodeSequence(ALT_NAME_TYPE, encodeOctets(encodeSequence(...uris, ...names)))
 }

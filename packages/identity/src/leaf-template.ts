@@ -1,3 +1,4 @@
+import type { AltName } from './alt-names.ts'
 import { explicit, SEQUENCE } from './der/tags.ts'
 import {
   elementLength,
@@ -9,9 +10,15 @@ import {
   writeHeader,
   writeText,
 } from './der/writer.ts'
+import { IdentityError } from './errors.ts'
 import { CONSTANT_EXTENSIONS, encodeAltNames, encodeSubjectKeyId, lastAltNameLength } from './leaf-profile.ts'
-import { encodeNodeSubject, type NodeSubject } from './node-identity.ts'
+import type { NameConstraints } from './name-constraints.ts'
+import { isNamePermitted } from './name-constraints-match.ts'
+import { encodeNodeSubject, type NodeSubject, nodeName } from './node-identity.ts'
+import { nodeDomain, nodeNames } from './node-names.ts'
+import type { SpiffeId } from './spiffe/spiffe-id.ts'
 import type { Validity } from './validity.ts'
+import type { Zone } from './zone.ts'
 
 /** The parts of the signed part of every leaf of one authority, role and cluster, with room for what differs. */
 export interface LeafTemplate {
@@ -30,6 +37,13 @@ export interface IssuerParts {
   readonly algorithmDer: Uint8Array
   readonly authorityKeyId: Uint8Array
   readonly issuer: Uint8Array
+  /** What the issuer's certificate lets its subjects be called. */
+  readonly nameConstraints: NameConstraints | null
+}
+
+/** Whom the leaves of a template are for; any node of that role, cluster and zone. */
+export interface LeafSubject extends NodeSubject {
+  readonly zone?: Zone
 }
 
 /** What differs between leaves of one template. */
@@ -56,10 +70,15 @@ const SERIAL_AT = VERSION_3.length + SERIAL.length - SERIAL_BYTES
  * Encodes what is the same in all leaves of one authority, role and cluster.
  *
  * @param subject - Any node of that role and cluster.
+ * @param spiffeId - For one leaf alone, whose template then serves no other.
+ * @throws {@link IdentityError} `GRANT_OUTSIDE_ISSUER` if the issuer is bound to other names.
  * @throws TypeError if the node id was not made by the parser of node ids.
  */
-export function compileLeaf(parts: IssuerParts, subject: NodeSubject): LeafTemplate {
+export function compileLeaf(parts: IssuerParts, subject: LeafSubject, spiffeId?: SpiffeId): LeafTemplate {
   checkNodeId(subject.nodeId)
+  const bound = parts.nameConstraints !== null || subject.zone !== undefined
+  const domain = bound ? nodeDomain(subject.clusterId, subject.zone) : ''
+  checkGrant(parts.nameConstraints, subject, domain, spiffeId)
   const { algorithmDer, authorityKeyId, issuer } = parts
   const head = new Uint8Array(VERSION_3.length + SERIAL.length + algorithmDer.length + issuer.length)
   let at = writeBytes(head, 0, VERSION_3)
@@ -67,7 +86,7 @@ export function compileLeaf(parts: IssuerParts, subject: NodeSubject): LeafTempl
   at = writeBytes(head, at, algorithmDer)
   writeBytes(head, at, issuer)
   const keyId = encodeSubjectKeyId(new Uint8Array(KEY_ID_BYTES))
-  const altNames = encodeAltNames(subject)
+  const altNames = encodeAltNames(subject, domain, spiffeId)
   const extensions = encodeSequence(CONSTANT_EXTENSIONS, keyId, authorityKeyId, altNames)
   const tail = encodeElement(explicit(3), extensions)
   return {
@@ -75,8 +94,25 @@ export function compileLeaf(parts: IssuerParts, subject: NodeSubject): LeafTempl
     subject: encodeNodeSubject(subject),
     tail,
     keyIdAt: tail.length - altNames.length - authorityKeyId.length - KEY_ID_BYTES,
-    nodeNameAt: tail.length - lastAltNameLength(subject.role) - NODE_ID_LENGTH,
+    nodeNameAt: tail.length - lastAltNameLength(subject.role, domain) - NODE_ID_LENGTH,
   }
+}
+
+function checkGrant(
+  constraints: NameConstraints | null,
+  subject: NodeSubject,
+  domain: string,
+  spiffeId?: SpiffeId,
+): void {
+  if (constraints === null) return
+  const names: AltName[] = nodeNames(subject, domain).map((value) => ({ kind: 'dns', value }))
+  if (spiffeId !== undefined) names.push({ kind: 'uri', value: spiffeId })
+  names.push({ kind: 'directory', value: nodeName(subject) })
+  if (names.every((name) => isNamePermitted(name, constraints))) return
+  throw new IdentityError(
+    'GRANT_OUTSIDE_ISSUER',
+    'issuer is bound to other clusters, roles, zones or trust domains than the grant names; ask an issuer that may grant this',
+  )
 }
 
 function checkNodeId(nodeId: string): void {

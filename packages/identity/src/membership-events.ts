@@ -30,7 +30,11 @@ export type MembershipCommand =
       /** In hex. */
       readonly serial: string
       readonly notAfter: number
+      /** The role epoch that the node had when this was signed; 0 unless said otherwise. */
+      readonly roleEpoch?: number
     }
+  /** Promotes or demotes. Every certificate of the node is stale from here on, and it is asked to renew. */
+  | { readonly type: 'set-role'; readonly nodeId: NodeId; readonly role: Role; readonly now: number }
   /** Throws the node out. `until` may only lengthen the time for which this is remembered. */
   | {
       readonly type: 'evict'
@@ -62,6 +66,14 @@ export type MembershipEvent =
       readonly certificate: string
       readonly serial: string
       readonly notAfter: number
+    }
+  | {
+      readonly type: 'role-changed'
+      readonly nodeId: NodeId
+      readonly role: Role
+      /** One more than before. */
+      readonly roleEpoch: number
+      readonly at: number
     }
   | {
       readonly type: 'node-evicted'

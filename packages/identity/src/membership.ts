@@ -1,14 +1,15 @@
 import { IdentityError } from './errors.ts'
+import { MAX_INTERMEDIATE_LIFETIME_MS } from './intermediate/intermediate-grant.ts'
 import type { MembershipCommand, MembershipEvent } from './membership-events.ts'
 import { isEvicted, listEvictions, listNodes, type Membership, nodeOf, noMembers } from './membership-state.ts'
-import type { NodeRecord } from './node-record.ts'
+import { MAX_LIVE_CERTIFICATES, type NodeRecord } from './node-record.ts'
 import type { Decider } from './ports.ts'
 import { valuesOf, withEntry, withoutEntry } from './sharded-map.ts'
 
 /** Bounds what a leaked join token can make the managers store; ten thousand nodes are the design goal. */
 export const MAX_NODES = 65_536
 
-/** How long an eviction outlives the last certificate of its node, against clocks that are wrong; Docker Swarm's 7 days. */
+/** How long an eviction outlives the last certificate of its node, and the last that a manager can have issued, against clocks that are wrong; Docker Swarm's 7 days. */
 export const EVICTION_MARGIN_MS = 604_800_000
 
 /** The operator's words are kept in every manager's memory. */
@@ -62,13 +63,15 @@ function record(
   state: Membership,
   command: MembershipCommand & { type: 'record-certificate' },
 ): readonly MembershipEvent[] {
-  const { nodeId, csr, certificate, serial, notAfter } = command
+  const { nodeId, csr, certificate, serial, notAfter, roleEpoch = 0 } = command
   const node = knownNode(state, nodeId)
-  if (node.csr === csr && node.certificate === certificate) return []
-  if (node.csr !== csr || node.certificate !== null) {
+  const answers = node.csr === csr && node.roleEpoch === roleEpoch
+  if (answers && node.certificate === certificate) return []
+  // What was signed for another epoch bears a role that the node has no more, or had before and lost meanwhile.
+  if (!answers || node.certificate !== null) {
     throw new IdentityError(
       'CSR_SUPERSEDED',
-      'the certificate answers a CSR that is no longer the pending one; drop it and sign the pending CSR',
+      'the certificate answers a CSR or a role epoch that is no longer the pending one; drop it and sign the pending CSR',
     )
   }
   return [{ type: 'certificate-recorded', nodeId, csr, certificate, serial, notAfter }]
@@ -79,9 +82,26 @@ function evict(state: Membership, command: MembershipCommand & { type: 'evict' }
   if (reason.length > MAX_REASON_LENGTH)
     throw new RangeError(`an eviction's reason has at most ${MAX_REASON_LENGTH} characters, got ${reason.length}`)
   if (isEvicted(state, nodeId)) return []
-  const { latestNotAfter } = knownNode(state, nodeId)
-  const earliest = Math.max(now, latestNotAfter ?? 0) + EVICTION_MARGIN_MS
+  const { role, roleEpoch, latestNotAfter } = knownNode(state, nodeId)
+  // Whoever is or was a manager may hold an issuing intermediate, which outlives the certificate of the node and is in no record.
+  const issuesUntil = role === 'manager' || roleEpoch > 0 ? now + MAX_INTERMEDIATE_LIFETIME_MS : now
+  const earliest = Math.max(issuesUntil, latestNotAfter ?? 0) + EVICTION_MARGIN_MS
   return [{ type: 'node-evicted', nodeId, reason, at: now, until: Math.max(until, earliest) }]
+}
+
+function setRole(state: Membership, command: MembershipCommand & { type: 'set-role' }): readonly MembershipEvent[] {
+  const { nodeId, role, now } = command
+  const node = knownNode(state, nodeId)
+  if (node.role === role) return []
+  const others = (): boolean =>
+    listNodes(state).some((each) => each.role === 'manager' && each.nodeId !== nodeId && each.latestNotAfter !== null)
+  if (node.role === 'manager' && !others()) {
+    throw new IdentityError(
+      'LAST_MANAGER',
+      'no other node is a manager with a certificate; promote another one before demoting this one',
+    )
+  }
+  return [{ type: 'role-changed', nodeId, role, roleEpoch: node.roleEpoch + 1, at: now }]
 }
 
 function prune(state: Membership, now: number): readonly MembershipEvent[] {
@@ -107,6 +127,8 @@ function decide(state: Membership, command: MembershipCommand): readonly Members
       return renew(state, command)
     case 'record-certificate':
       return record(state, command)
+    case 'set-role':
+      return setRole(state, command)
     case 'evict':
       return evict(state, command)
     case 'prune':
@@ -119,6 +141,12 @@ const withNode = (state: Membership, nodeId: string, change: (node: NodeRecord) 
   evictions: state.evictions,
 })
 
+/** Snapshots from before role epochs had an effect name the last certificate alone. */
+function restored(node: Omit<NodeRecord, 'certificates'> & Partial<Pick<NodeRecord, 'certificates'>>): NodeRecord {
+  const { serial, notAfter } = node
+  return { ...node, certificates: node.certificates ?? (serial === null ? [] : [{ serial, notAfter: notAfter ?? 0 }]) }
+}
+
 function evolve(state: Membership, event: MembershipEvent): Membership {
   switch (event.type) {
     case 'node-admitted': {
@@ -130,6 +158,7 @@ function evolve(state: Membership, event: MembershipEvent): Membership {
         certificate: null,
         serial: null,
         notAfter: null,
+        certificates: [],
         latestNotAfter: null,
       } as const
       const node: NodeRecord = { nodeId, role, roleEpoch: 0, availability, admittedAt: at, ...certificate }
@@ -152,7 +181,16 @@ function evolve(state: Membership, event: MembershipEvent): Membership {
       const { nodeId, certificate, serial, notAfter } = event
       return withNode(state, nodeId, (node) => {
         const latestNotAfter = Math.max(notAfter, node.latestNotAfter ?? notAfter)
-        return { ...node, status: 'issued', certificate, serial, notAfter, latestNotAfter }
+        const certificates = [...node.certificates, { serial, notAfter }].slice(-MAX_LIVE_CERTIFICATES)
+        return { ...node, status: 'issued', certificate, serial, notAfter, certificates, latestNotAfter }
+      })
+    }
+    case 'role-changed': {
+      const { nodeId, role, roleEpoch } = event
+      return withNode(state, nodeId, (node) => {
+        // A CSR that waits is signed for the new role; a node without one is asked for it.
+        const status = node.certificate === null ? node.status : 'rotate'
+        return { ...node, role, roleEpoch, status, certificates: [] }
       })
     }
     case 'node-evicted': {
@@ -164,8 +202,10 @@ function evolve(state: Membership, event: MembershipEvent): Membership {
     }
     case 'evictions-pruned':
       return { nodes: state.nodes, evictions: event.nodeIds.reduce(withoutEntry, state.evictions) }
-    case 'node-restored':
-      return { nodes: withEntry(state.nodes, event.node.nodeId, event.node), evictions: state.evictions }
+    case 'node-restored': {
+      const node = restored(event.node)
+      return { nodes: withEntry(state.nodes, node.nodeId, node), evictions: state.evictions }
+    }
   }
 }
 
@@ -177,7 +217,8 @@ function evolve(state: Membership, event: MembershipEvent): Membership {
  *
  * The refusals of `decide` are {@link IdentityError}s: `NODE_EXISTS` when an id is taken, `NODE_UNKNOWN`,
  * `NODE_EVICTED` for everything about a removed node, `NODE_KEY_REUSED` for a renewal without a new key,
- * `CSR_SUPERSEDED` for a certificate that answers another CSR than the pending one, and `MEMBERSHIP_FULL`.
+ * `CSR_SUPERSEDED` for a certificate that answers another CSR or role epoch than the pending one, `LAST_MANAGER` for a
+ * demotion that would leave no manager, and `MEMBERSHIP_FULL`.
  */
 export const membership: Decider<Membership, MembershipCommand, MembershipEvent> = {
   initial: noMembers,

@@ -61,8 +61,12 @@ export function skipText(reader: DerReader, tag: number): number {
 export const formatText = (bytes: Uint8Array, start: number, end: number): string =>
   utf8.decode(bytes.subarray(start, end))
 
-/** Walks a Name (RFC 5280 section 4.1.2.4) with one attribute in each set, in UTF-8, printable or IA5 text, and gives where it begins. */
-function walkName(reader: DerReader, found: NameAttribute[] | null): number {
+/**
+ * Walks a Name (RFC 5280 section 4.1.2.4) with one attribute in each set, in UTF-8, printable or IA5 text, and gives where it begins.
+ *
+ * @param places - Takes four numbers for each attribute: where its type and its text begin and end.
+ */
+function walkName(reader: DerReader, places: number[] | null): number {
   const start = reader.at
   const afterName = descend(reader, SEQUENCE)
   while (reader.at < reader.end) {
@@ -75,10 +79,7 @@ function walkName(reader: DerReader, found: NameAttribute[] | null): number {
       throw fault(reader, 'has a name in a string type that is not accepted')
     }
     const valueAt = skipText(reader, tag)
-    found?.push({
-      type: attributeType(reader.bytes, typeAt, typeEnd),
-      value: formatText(reader.bytes, valueAt, reader.at),
-    })
+    places?.push(typeAt, typeEnd, valueAt, reader.at)
     ascend(reader, afterAttribute)
     ascend(reader, afterSet)
   }
@@ -103,9 +104,27 @@ function attributeType(bytes: Uint8Array, start: number, end: number): string {
 /** Steps over a Name which {@link readName} would read, and gives where it begins; it ends where the reader stands. */
 export const skipName = (reader: DerReader): number => walkName(reader, null)
 
+const isSevenBit = (bytes: Uint8Array, start: number, end: number): boolean => {
+  let all = 0
+  for (let index = start; index < end; index += 1) all |= bytes[index] ?? 0
+  return all < 0x80
+}
+
 /** Reads a Name (RFC 5280 section 4.1.2.4) with one attribute in each set, in UTF-8, printable or IA5 text. */
 export function readName(reader: DerReader): DistinguishedName {
+  const places: number[] = []
+  const start = walkName(reader, places)
+  const { bytes, at: end } = reader
+  // Decoding takes as long for a whole name as for a part of it. Where each byte is a letter, parts of the one text are those of the other.
+  const whole = isSevenBit(bytes, start, end) ? formatText(bytes, start, end) : null
   const attributes: NameAttribute[] = []
-  const start = walkName(reader, attributes)
-  return { der: reader.bytes.subarray(start, reader.at), attributes }
+  for (let index = 0; index < places.length; index += 4) {
+    const valueAt = places[index + 2] ?? 0
+    const valueEnd = places[index + 3] ?? 0
+    attributes.push({
+      type: attributeType(bytes, places[index] ?? 0, places[index + 1] ?? 0),
+      value: whole === null ? formatText(bytes, valueAt, valueEnd) : whole.slice(valueAt - start, valueEnd - start),
+    })
+  }
+  return { der: bytes.subarray(start, end), attributes }
 }

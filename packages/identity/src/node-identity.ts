@@ -25,6 +25,8 @@ export interface NodeSubject {
 const NODE_ID = /^[0-9a-z]{25}$/u
 const CLUSTER_ID = /^(?:FIPS\.)?[0-9a-z]{25}$/u
 
+export const isNodeId = (text: string): text is NodeId => NODE_ID.test(text)
+
 /**
  * Reads a node id.
  *
@@ -105,3 +107,13 @@ export function encodeNodeSubject(subject: NodeSubject): Uint8Array<ArrayBuffer>
     attribute(CN, subject.nodeId),
   )
 }
+
+/** The same name as {@link encodeNodeSubject}, as it is read. */
+export const nodeName = (subject: NodeSubject): DistinguishedName => ({
+  der: encodeNodeSubject(subject),
+  attributes: [
+    { type: ORGANIZATION, value: subject.clusterId },
+    { type: ORGANIZATIONAL_UNIT, value: roleName(subject.role) },
+    { type: COMMON_NAME, value: subject.nodeId },
+  ],
+})

@@ -10,6 +10,13 @@ export type CertificateStatus = 'pending' | 'issued' | 'rotate' | 'renew'
 /** Whether new work may be placed on the node. */
 export type Availability = 'active' | 'pause' | 'drain'
 
+/** A certificate that a node may still use. */
+export interface LiveCertificate {
+  /** In lower-case hex. */
+  readonly serial: string
+  readonly notAfter: number
+}
+
 /** What the cluster knows about one of its nodes. All of it is public; instants are epoch milliseconds. */
 export interface NodeRecord {
   readonly nodeId: NodeId
@@ -29,9 +36,20 @@ export interface NodeRecord {
   readonly serial: string | null
   /** End of the last certificate that was issued; `null` before the first. */
   readonly notAfter: number | null
+  /**
+   * What was issued to the node under its present role epoch, the newest last: at most {@link MAX_LIVE_CERTIFICATES}.
+   * After the first change of its role these alone are accepted.
+   */
+  readonly certificates: readonly LiveCertificate[]
   /** Latest end of anything ever issued to this node, which a shortened lifetime does not lower; `null` before the first. */
   readonly latestNotAfter: number | null
 }
+
+/**
+ * Certificates of one node that are remembered. Renewal between 50 % and 80 % of a life leaves two alive; what falls off was
+ * superseded many times over.
+ */
+export const MAX_LIVE_CERTIFICATES = 16
 
 /** A node that was thrown out. */
 export interface EvictionRecord {

@@ -3,7 +3,7 @@ import type { Refusal } from './der/reader.ts'
 import { IdentityError } from './errors.ts'
 
 /** What a block holds, as its boundary lines say. */
-export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST'
+export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL'
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -44,6 +44,7 @@ const boundaries = (label: PemLabel): { readonly begin: Uint8Array; readonly end
 const BOUNDARIES = {
   CERTIFICATE: boundaries('CERTIFICATE'),
   'CERTIFICATE REQUEST': boundaries('CERTIFICATE REQUEST'),
+  'X509 CRL': boundaries('X509 CRL'),
 } as const
 
 const startsWith = (bytes: Uint8Array, at: number, expected: Uint8Array): boolean => {

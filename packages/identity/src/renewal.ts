@@ -1,4 +1,6 @@
 import type { Clock } from './ports.ts'
+import { type ClockReading, type ClockSkew, measureSkew } from './renewal/skew.ts'
+import { sleepOrWake } from './renewal/sleep-or-wake.ts'
 import { RENEWAL_BASE_MS, renewalDelay, retryDelay } from './renewal-schedule.ts'
 import type { Validity } from './validity.ts'
 
@@ -16,6 +18,8 @@ export interface RenewalState {
   readonly lastError: unknown
   /** Failed attempts in a row. */
   readonly attempts: number
+  /** How far the issuer's clock is ahead, as the last renewal showed; `null` until one did, or without {@link RenewalOptions.issuerClock}. */
+  readonly clockSkew: ClockSkew | null
 }
 
 /** What {@link renewals} works with. */
@@ -29,33 +33,15 @@ export interface RenewalOptions<Identity extends Validity> {
   /** A fresh random draw in [0, 1) at each call. */
   readonly jitter: () => number
   readonly signal: AbortSignal
+  /**
+   * What a fresh identity says of its issuer's clock: {@link issuerClock}, unless the issuer sets the start back in a way of its own. Only
+   * reported, never acted on: whoever answers could make a node renew when it pleases him.
+   */
+  readonly issuerClock?: (identity: Identity) => ClockReading
   /** Told whenever the state changes; must not throw. */
   readonly onState?: (state: RenewalState) => void
   /** Resolves when a renewal is wanted now; see {@link createPoke}. An aborted wait must not use a poke up. */
   readonly wake?: (options: { readonly signal: AbortSignal }) => Promise<void>
-}
-
-type Woken = 'woken' | 'slept'
-
-/** One slice of sleep, cut short by `wake`. Whichever loses is cancelled, so no timer and no waiter outlives the slice. */
-async function sleepOrWake(
-  ms: number,
-  { clock, signal, wake }: Pick<RenewalOptions<Validity>, 'clock' | 'signal' | 'wake'>,
-): Promise<Woken> {
-  signal.throwIfAborted()
-  const slice = new AbortController()
-  const stop = (): void => {
-    slice.abort(signal.reason)
-  }
-  signal.addEventListener('abort', stop, { once: true })
-  const slept = clock.sleep(ms, { signal: slice.signal }).then((): Woken => 'slept')
-  try {
-    if (wake === undefined) return await slept
-    return await Promise.race([slept, wake({ signal: slice.signal }).then((): Woken => 'woken')])
-  } finally {
-    signal.removeEventListener('abort', stop)
-    slice.abort()
-  }
 }
 
 /**
@@ -78,8 +64,9 @@ export async function* renewals<Identity extends Validity>(
   let identity = current
   let attempts = 0
   let lastError: unknown = null
+  let clockSkew: ClockSkew | null = null
   let pokeFrom = -Infinity
-  const report = (nextRenewalAt: number | null): void => onState?.({ nextRenewalAt, lastError, attempts })
+  const report = (nextRenewalAt: number | null): void => onState?.({ nextRenewalAt, lastError, attempts, clockSkew })
 
   // Until `dueAt` by the clock, but for `longestMs` of sleep at most, or until poked.
   const pause = async (dueAt: number, longestMs: number): Promise<void> => {
@@ -105,6 +92,7 @@ export async function* renewals<Identity extends Validity>(
         : retryDelay({ failures: attempts, remainingMs: identity.notAfter - now, unit: jitter() })
     await pause(now + delay, delay)
     report(null)
+    const askedAt = clock.now()
     try {
       identity = await renew(identity, { signal })
       attempts = 0
@@ -116,6 +104,9 @@ export async function* renewals<Identity extends Validity>(
       lastError = error
     }
     pokeFrom = clock.now()
-    if (attempts === 0) yield identity
+    if (attempts > 0) continue
+    if (options.issuerClock !== undefined)
+      clockSkew = measureSkew({ askedAt, answeredAt: pokeFrom, ...options.issuerClock(identity) }) ?? clockSkew
+    yield identity
   }
 }

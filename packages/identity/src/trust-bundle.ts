@@ -2,6 +2,7 @@ import { equalBytes } from './bytes.ts'
 import { type Certificate, couldSign, MAX_CERTIFICATE_BYTES, readCertificate } from './certificate.ts'
 import type { Refusal } from './der/reader.ts'
 import { IdentityError } from './errors.ts'
+import { isFitRoot } from './issuer-rules.ts'
 import { parsePem, pemBytes } from './pem.ts'
 import type { SignatureVerifier } from './ports.ts'
 import { isWithin } from './validity.ts'
@@ -57,7 +58,7 @@ const tooLarge = (): IdentityError =>
 
 /**
  * Proves that every certificate of a bundle is a root: signed by its own key, allowed to sign certificates, valid at `now`,
- * and with no critical extension that is not understood.
+ * with no critical extension that is not understood, and otherwise such that {@link verifyPeer} would go by it.
  *
  * One unfit certificate refuses the whole bundle: a reader who skipped it would trust other roots than its neighbour.
  *
@@ -76,6 +77,8 @@ export async function verifyTrustBundleRoots(
     if (!root.isCa || root.keyUsage?.includes('keyCertSign') === false) throw refused('may not sign certificates')
     if (root.unknownCritical.length > 0) throw refused('has a critical extension that is not understood')
     if (!isWithin(root, options.now)) throw refused('is not valid at this time')
+    if (!isFitRoot(root, options.now, { keyIdentifiers: 'optional' }))
+      throw refused('is not what a root is here: it limits uses, names another issuer, or marks its extensions wrongly')
     const selfIssued = equalBytes(root.subject.der, root.issuer.der) && couldSign(root, root)
     if (!selfIssued || !(await options.verifier.verify(root, root.signatureAlgorithm, root.tbs, root.signature))) {
       throw refused('is not signed by its own key')

@@ -1,11 +1,16 @@
-import { equalBytes, formatHex } from './bytes.ts'
+import { formatHex } from './bytes.ts'
 import type { Certificate } from './certificate.ts'
-import { MAX_CHAIN_CERTIFICATES } from './chain.ts'
 import { IdentityError } from './errors.ts'
 import { CLIENT_AUTH, SERVER_AUTH } from './extensions.ts'
+import type { PathRules } from './issuer-rules.ts'
 import { type ClusterId, type NodeSubject, parseNodeSubject } from './node-identity.ts'
-import { findPaths, type TrustPath } from './path.ts'
+import { readNodeNames } from './node-names.ts'
+import { firstSigned, firstSignedSync, type TrustPath } from './path.ts'
 import type { Digest, SignatureVerifier, SyncSignatureVerifier } from './ports.ts'
+import { spiffeIdWithin } from './spiffe/signing-rule.ts'
+import type { SpiffeId, TrustDomain } from './spiffe/spiffe-id.ts'
+import { checkTime, type PreparedPath, preparePath, provenPath } from './verify-path.ts'
+import type { Zone } from './zone.ts'
 
 /** Whom a verified certificate speaks for. */
 export interface PeerIdentity extends NodeSubject {
@@ -17,6 +22,10 @@ export interface PeerIdentity extends NodeSubject {
   readonly notAfter: number
   /** SHA-256 of the certificate in lower-case hexadecimal, when a digest was passed. */
   readonly fingerprint?: string
+  /** The node's SPIFFE ID, when a trust domain was passed and the certificate has one. */
+  readonly spiffeId?: SpiffeId
+  /** The zone, where the certificate names one. */
+  readonly zone?: Zone
 }
 
 /** Against what a peer is verified. */
@@ -30,6 +39,13 @@ export interface VerifyPeerOptions {
   readonly verifier: SignatureVerifier
   /** For {@link PeerIdentity} with a fingerprint. */
   readonly digest?: Digest
+  /** The cluster's own trust domain. Without it a SPIFFE ID in a certificate is not looked at, and nobody can rely on it. */
+  readonly trustDomain?: TrustDomain
+  /**
+   * True for an issuing intermediate that has been withdrawn, by whatever its issuer keeps: serial number, key identifier, name. It is asked of every
+   * intermediate on the way to a root, and what such a one has issued is refused.
+   */
+  readonly isRevokedIssuer?: (issuer: Certificate) => boolean
 }
 
 /** The same with a verifier that answers at once. */
@@ -41,31 +57,23 @@ export interface SyncVerifyPeerOptions extends VerifyPeerOptions {
  * Proves whom a certificate chain speaks for: leaf first, up to two intermediates after it, the root itself tolerated at the end.
  *
  * The profile is closed. The leaf is no CA, may sign and may act as TLS server and client, and has exactly the subject of a node;
- * issuers are CAs that may sign certificates, valid now, within their path length; signatures hold up to one of `roots`;
- * nothing critical is left ununderstood. Validity and cluster of the leaf are judged last, so `PEER_EXPIRED` and
+ * issuers are CAs that may sign certificates, valid now, within their path length, for these uses and these names; signatures hold up to one of `roots`;
+ * nothing critical is left ununderstood. Below an issuer that is bound to names, the names of the leaf are exactly those which follow from its
+ * subject, so that what binds the names binds cluster, role and zone. Validity and cluster of the leaf are judged last, so `PEER_EXPIRED` and
  * `PEER_WRONG_CLUSTER` mean that everything before is proven.
  *
  * @throws {@link IdentityError} `PEER_CHAIN_INVALID` for an empty or too long chain, `PEER_PROFILE_INVALID` if the leaf is
- * no node certificate, `PEER_SUBJECT_INVALID` if its subject is none of a node, `PEER_UNTRUSTED` if no root vouches for
- * it, `PEER_ISSUER_UNFIT` if an issuer on the only ways to a root may not vouch now, `PEER_NOT_YET_VALID` and `PEER_EXPIRED` outside its time
- * (both ends belong to it), `PEER_WRONG_CLUSTER` if it is a node of another cluster.
+ * no node certificate, `PEER_NAMES_INVALID` if its names are malformed or, below an issuer that is bound to names, not those of its subject,
+ * `PEER_SUBJECT_INVALID` if its subject is none of a node, `PEER_UNTRUSTED` if no root vouches for
+ * it, `PEER_ISSUER_UNFIT` if an issuer on the only ways to a root may not vouch now, `PEER_ISSUER_REVOKED` if it was withdrawn, `PEER_NAMES_FORBIDDEN` if it may not
+ * give these names, `PEER_NOT_YET_VALID` and `PEER_EXPIRED` outside its time
+ * (both ends belong to it), `PEER_WRONG_CLUSTER` if it is a node of another cluster; with a trust domain, `PEER_SPIFFE_ID_INVALID` and `PEER_WRONG_TRUST_DOMAIN`
+ * for a SPIFFE ID that is none, or of another one.
  * @see RFC 5280 section 6.1
  */
 export async function verifyPeer(chain: readonly Certificate[], options: VerifyPeerOptions): Promise<PeerIdentity> {
-  const { leaf, subject, paths } = prepare(chain, options)
-  for (const path of paths) {
-    let proven = true
-    for (const { certificate, issuer } of path) {
-      proven &&= await options.verifier.verify(
-        issuer,
-        certificate.signatureAlgorithm,
-        certificate.tbs,
-        certificate.signature,
-      )
-    }
-    if (proven) return conclude(leaf, subject, options)
-  }
-  throw untrusted()
+  const prepared = prepare(chain, options)
+  return conclude(prepared, await firstSigned(prepared.paths, options.verifier), options)
 }
 
 /**
@@ -74,78 +82,59 @@ export async function verifyPeer(chain: readonly Certificate[], options: VerifyP
  * @throws {@link IdentityError} with the codes of {@link verifyPeer}.
  */
 export function verifyPeerSync(chain: readonly Certificate[], options: SyncVerifyPeerOptions): PeerIdentity {
-  const { leaf, subject, paths } = prepare(chain, options)
-  const proven = paths.some((path) =>
-    path.every(({ certificate, issuer }) =>
-      options.verifier.verify(issuer, certificate.signatureAlgorithm, certificate.tbs, certificate.signature),
-    ),
-  )
-  if (!proven) throw untrusted()
-  return conclude(leaf, subject, options)
+  const prepared = prepare(chain, options)
+  return conclude(prepared, firstSignedSync(prepared.paths, options.verifier), options)
 }
 
-interface Prepared {
-  readonly leaf: Certificate
-  readonly subject: NodeSubject
-  readonly paths: readonly TrustPath[]
-}
+// A node is server and client. Docker's cross-signed roots name no key of their issuer, so that identifiers cannot be asked for.
+const RULES: PathRules = { purposes: [SERVER_AUTH, CLIENT_AUTH], keyIdentifiers: 'optional' }
 
-function prepare(chain: readonly Certificate[], { roots, now }: VerifyPeerOptions): Prepared {
-  const top = chain[chain.length - 1]
-  const presented =
-    chain.length > 1 && top !== undefined && roots.some(({ der }) => equalBytes(der, top.der))
-      ? chain.slice(0, -1)
-      : chain
-  const leaf = presented[0]
-  if (leaf === undefined || presented.length > MAX_CHAIN_CERTIFICATES) {
-    throw new IdentityError(
-      'PEER_CHAIN_INVALID',
-      'peer presents no certificate or more than a leaf and two intermediates; present the chain that was issued',
-    )
-  }
-  checkLeaf(leaf)
-  return { leaf, subject: parseNodeSubject(leaf.subject), paths: findPaths(presented, roots, now) }
+function prepare(
+  chain: readonly Certificate[],
+  { roots, now, isRevokedIssuer }: VerifyPeerOptions,
+): PreparedPath<NodeSubject> {
+  const rules = isRevokedIssuer === undefined ? RULES : { ...RULES, isRevokedIssuer }
+  return preparePath(chain, roots, now, rules, ({ subject }) => parseNodeSubject(subject))
 }
-
-function checkLeaf(leaf: Certificate): void {
-  const problem = leaf.isCa
-    ? 'is of a CA'
-    : leaf.unknownCritical.length > 0
-      ? 'has a critical extension that is not understood'
-      : leaf.keyUsage?.includes('digitalSignature') !== true || leaf.keyUsage.includes('keyCertSign')
-        ? 'has other key usages than a node needs'
-        : leaf.extKeyUsage?.includes(CLIENT_AUTH) !== true || !leaf.extKeyUsage.includes(SERVER_AUTH)
-          ? 'is not for TLS servers and clients'
-          : null
-  if (problem !== null) {
-    throw new IdentityError(
-      'PEER_PROFILE_INVALID',
-      `peer certificate ${problem}; present a certificate that the cluster issued to a node`,
-    )
-  }
-}
-
-const untrusted = (): IdentityError =>
-  new IdentityError(
-    'PEER_UNTRUSTED',
-    'no root of the trust bundle vouches for the peer certificate; present a chain that ends at a root of this cluster',
-  )
 
 function conclude(
-  leaf: Certificate,
-  subject: NodeSubject,
-  { now, clusterId, digest }: VerifyPeerOptions,
+  { leaf, identity: subject }: PreparedPath<NodeSubject>,
+  path: TrustPath | null,
+  { now, clusterId, digest, trustDomain }: VerifyPeerOptions,
 ): PeerIdentity {
-  if (now < leaf.notBefore)
-    throw new IdentityError('PEER_NOT_YET_VALID', 'peer certificate is not valid yet; compare the clocks of both sides')
-  if (now > leaf.notAfter) throw new IdentityError('PEER_EXPIRED', 'peer certificate has expired; renew it')
+  const zone = zoneOf(leaf, subject, provenPath(path))
+  checkTime(leaf, now)
   if (subject.clusterId !== clusterId)
     throw new IdentityError(
       'PEER_WRONG_CLUSTER',
       'peer belongs to another cluster; join this one to get an identity here',
     )
+  const spiffeId = trustDomain === undefined ? null : spiffeIdWithin(trustDomain, leaf)
   const { serial, notBefore, notAfter } = leaf
   const { role, nodeId } = subject
-  const identity = { clusterId, role, nodeId, serial, notBefore, notAfter }
-  return digest === undefined ? identity : { ...identity, fingerprint: formatHex(digest.sha256(leaf.der)) }
+  return {
+    clusterId,
+    role,
+    nodeId,
+    serial,
+    notBefore,
+    notAfter,
+    ...(spiffeId === null ? {} : { spiffeId }),
+    ...(zone === null ? {} : { zone }),
+    ...(digest === undefined ? {} : { fingerprint: formatHex(digest.sha256(leaf.der)) }),
+  }
+}
+
+function zoneOf(leaf: Certificate, subject: NodeSubject, path: TrustPath): Zone | null {
+  const named = readNodeNames(leaf.dnsNames, subject)
+  const bound = path.some(({ issuer }) => issuer.nameConstraints !== null)
+  if (bound && !(named?.qualified === true && leaf.altNames.every(({ kind }) => kind === 'dns' || kind === 'uri'))) {
+    // Constraints reach names, not the subject, in most readers. Who says in its subject what its names do not say evades them, and so do
+    // names of kinds that no constraint is for.
+    throw new IdentityError(
+      'PEER_NAMES_INVALID',
+      'names of the peer certificate are not those of its subject, which its issuer is bound to; get a certificate that is made for this issuer',
+    )
+  }
+  return named?.zone ?? null
 }

@@ -100,13 +100,13 @@ export async function appendGroup(view: LogView, group: readonly Job[], signal: 
 
   try {
     await changeHead(view, { plan, happened }, signal)
-    body.fill(0)
     for (const job of group) job.resolve({ first: job.first, last: job.first + BigInt(job.entries.length) - 1n })
     return true
   } catch (error) {
     for (const job of group) job.reject(error)
     return false
   } finally {
+    body.fill(0)
     for (const data of entries) data.fill(0)
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '@leastwise/raftlog'
 import { EtcdLogError } from './errors.ts'
 import type { EtcdClient } from './etcd.ts'
-import { joinSignals } from './joined-signal.ts'
+import { joinSignals, onAbort } from './joined-signal.ts'
 import type { Leadership } from './shared-log.ts'
 
 /** Lease of a leader that does not ask for another one. */
@@ -110,36 +110,55 @@ function lead({ etcd, clock, name }: CampaignParts, won: Won, closing: AbortSign
   const { signal } = control
   let until = won.since + won.ttlMs * SAFE_PART
 
-  const onClosing = (): void => {
-    stop(lost())
-  }
   const stop = (reason: Error): void => {
-    closing.removeEventListener('abort', onClosing)
+    ending[Symbol.dispose]()
     control.abort(reason)
   }
-  closing.addEventListener('abort', onClosing, { once: true })
+  /**
+   * Ends the leadership after a time, unless it is aborted before. It does not depend on an answer: a renewal that hangs
+   * keeps nobody in office. Nor does it on the time of day, which may be set back.
+   */
+  const countDown = (ms: number): AbortController => {
+    const counting = new AbortController()
+    const run = async (): Promise<void> => {
+      using joined = joinSignals(signal, counting.signal)
+      await clock.sleep(ms, { signal: joined.signal })
+      stop(lost())
+    }
+    void run().catch(() => undefined)
+    return counting
+  }
+  const ending = onAbort(closing, () => {
+    control.abort(lost())
+  })
+  const longest = won.ttlMs * SAFE_PART
+  let term = countDown(Math.max(0, Math.min(until - clock.now(), longest)))
 
   const renew = async (): Promise<void> => {
     while (!signal.aborted) {
       await clock.sleep(won.ttlMs / RENEWALS, { signal })
       const sent = clock.now()
+      // The machine may have slept, and the countdown with it.
+      if (sent >= until) stop(lost())
+      signal.throwIfAborted()
+      const next = countDown(longest)
       try {
         const ttlMs = await etcd.keepLease(won.lease, { signal })
-        if (ttlMs <= 0) stop(lost())
-        else until = sent + ttlMs * SAFE_PART
+        if (ttlMs > 0) {
+          until = sent + ttlMs * SAFE_PART
+          term.abort()
+          term = next
+          continue
+        }
+        stop(lost())
       } catch (error) {
         if (!isPassing(error)) stop(lost())
       }
+      next.abort()
     }
   }
-  /** Does not depend on an answer: a renewal that hangs keeps nobody in office. */
-  const guard = async (): Promise<void> => {
-    for (let left = until - clock.now(); left > 0; left = until - clock.now()) await clock.sleep(left, { signal })
-    stop(lost())
-  }
-  // Both end with the leadership, by its own signal.
+  // It ends with the leadership, by its own signal.
   void renew().catch(() => undefined)
-  void guard().catch(() => undefined)
 
   let resigning: Promise<void> | null = null
   const resign = async (): Promise<void> => {

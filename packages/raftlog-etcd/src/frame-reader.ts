@@ -7,9 +7,12 @@ import type { ChainEnd } from './head-record.ts'
 import type { KnownHead, LogView } from './log-view.ts'
 import { VALUE_KIND } from './sealed-value.ts'
 
-/** Frames asked for at once: many small ones come quickly, and 16 of the largest are within an answer's limit. */
+/**
+ * Frames asked for at once: many small ones come quickly, and some of the largest are within an answer's limit. The last
+ * one of a page only vouches for the one before it.
+ */
 const MOST_FRAMES = 512
-const FEWEST_FRAMES = 8
+const FEWEST_FRAMES = 9
 const PAGE_BYTES: number = 4 * 1024 * 1024
 
 const damaged = (what: string): RaftLogError =>
@@ -46,6 +49,9 @@ export interface ReadRange {
 /**
  * Reads frames as of one revision of etcd, so that a compaction meanwhile takes nothing away. Where etcd itself has
  * forgotten that revision, or a rotation the key, it goes on from where it is with a new head.
+ *
+ * A frame is given once the next one names its tag, or the head does. That it was sealed for its place is not enough: so
+ * was the frame of a manager that lost the race for it, and whoever runs etcd has seen that one, too.
  */
 export async function* readFrames(
   view: LogView,
@@ -55,8 +61,9 @@ export async function* readFrames(
   let head = start
   let next = from
   let before: ChainEnd | null = null
+  let held: readonly Entry[] | null = null
   let limit = FEWEST_FRAMES
-  while (next <= to) {
+  while (next <= to || held !== null) {
     signal.throwIfAborted()
     if (next <= head.record.base.index) throw gap()
     const page = await readPage(view, head, next, limit, signal)
@@ -81,12 +88,16 @@ export async function* readFrames(
         throw damaged('frame lies under a data key that is gone')
       }
       checkLink(frame, before, next, head)
-      before = frame.end
-      const wanted = frame.entries.filter(({ index }) => index >= next && index <= to)
-      next = frame.end.index + 1n
       signal.throwIfAborted()
-      yield wanted
+      if (held !== null) yield held
       if (next > to) return
+      before = frame.end
+      held = frame.entries.filter(({ index }) => index >= next && index <= to)
+      next = frame.end.index + 1n
+      if (frame.end.frames === head.record.last.frames) {
+        yield held
+        return
+      }
     }
     limit = nextLimit(limit, bytes / page.kvs.length)
   }

@@ -18,6 +18,7 @@ import {
   type ValueKind,
   type ValuePlace,
 } from './sealed-value.ts'
+import { closedLog } from './shared-rules.ts'
 
 /** A head as etcd holds it. */
 export interface KnownHead {
@@ -82,6 +83,8 @@ export interface LogView {
     head: Parameters<typeof sealValue>[3],
     body: Uint8Array,
   ) => { readonly value: Uint8Array<ArrayBuffer>; readonly tag: Uint8Array<ArrayBuffer> }
+  /** Wipes the data keys; nothing can be sealed or opened any more. What is under way must only read. */
+  readonly forget: () => void
   /** Opens a value of this kind; learns of a new data key where it has to. */
   readonly open: (kind: ValueKind, value: Uint8Array, what: string, signal: AbortSignal) => Promise<OpenedValue>
 }
@@ -107,6 +110,7 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
   let roster: Roster | null = null
   let rosterRevision = 0n
   let turn: Promise<unknown> = Promise.resolve()
+  let isForgotten = false
 
   const head = (): KnownHead => {
     if (known === null) throw new RangeError('log was not loaded')
@@ -116,7 +120,11 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
     if (roster === null) throw new RangeError('roster was not loaded')
     return roster
   }
+  const checkOpen = (): void => {
+    if (isForgotten) throw closedLog()
+  }
   const keyOf = (id: string): Uint8Array | null => {
+    checkOpen()
     if (roster?.key.id === id) return roster.key.dek
     return roster?.previous?.key.id === id ? roster.previous.key.dek : null
   }
@@ -213,6 +221,7 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
   }
 
   const sealHead: LogView['sealHead'] = (record, key = currentRoster().key) => {
+    checkOpen()
     const place = { kind: VALUE_KIND.head, sequence: record.change, previous: NO_TAG }
     const { index, term } = record.last
     const body = encodeHead(record)
@@ -262,7 +271,15 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
       rosterRevision = written.modRevision
     },
     sealHead,
-    seal: (place, frame, body) => sealValue(context, currentRoster().key, place, frame, body, random),
+    forget: () => {
+      isForgotten = true
+      roster?.key.dek.fill(0)
+      roster?.previous?.key.dek.fill(0)
+    },
+    seal: (place, frame, body) => {
+      checkOpen()
+      return sealValue(context, currentRoster().key, place, frame, body, random)
+    },
     open,
   }
 }

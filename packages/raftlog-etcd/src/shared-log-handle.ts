@@ -9,7 +9,7 @@ import { joinSignals } from './joined-signal.ts'
 import type { LogView } from './log-view.ts'
 import { compactLog, loadSnapshot, putSnapshot } from './maintenance.ts'
 import { pinOf } from './roster.ts'
-import type { FollowStep, LogHead, SharedLog } from './shared-log.ts'
+import type { FollowStep, KeyPin, LogHead, SharedLog } from './shared-log.ts'
 import {
   checkCompaction,
   checkFrom,
@@ -32,6 +32,7 @@ export function sharedLog(view: LogView): SharedLog {
   let maintenance: Promise<unknown> = Promise.resolve()
   let nextRotation: Promise<void> | null = null
   let closed = false
+  let pin: KeyPin | null = null
   let close: Promise<void> | null = null
 
   const check = (): void => {
@@ -111,6 +112,9 @@ export function sharedLog(view: LogView): SharedLog {
     await appends.drained()
     closing.abort(closedLog())
     await maintenance
+    // From here on nothing seals, so no value can come to lie under a key of zeros.
+    pin = pinOf(view.roster(), parts.suite)
+    view.forget()
   }
   const closeOnce = async (): Promise<void> => {
     await (close ??= closeNow())
@@ -143,7 +147,7 @@ export function sharedLog(view: LogView): SharedLog {
         return view.roster().members.map(({ id, publicKey }) => ({ id, publicKey: new Uint8Array(publicKey) }))
       },
       get pin() {
-        return pinOf(view.roster(), parts.suite)
+        return pin ?? pinOf(view.roster(), parts.suite)
       },
       admit: async (member) => {
         check()

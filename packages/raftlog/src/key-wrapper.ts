@@ -22,6 +22,12 @@ export const clearWrapper: KeyWrapper = {
 /** Whether a wrapper, or the id of one, means "not locked". */
 export const isClear = (id: string): boolean => id === CLEAR_ID
 
+/** What the id of a wrapper of several keepers begins with. */
+export const ANY_OF_PREFIX = 'any-of-'
+
+/** Whether the id of a wrapper names several keepers. */
+export const isAnyOf = (id: string): boolean => id.startsWith(ANY_OF_PREFIX)
+
 /**
  * Wraps under an unlock key: nonce(24) ‖ NaCl secretbox of the key.
  *

@@ -3,7 +3,7 @@ import { byteWriter } from './byte-writer.ts'
 import { DEK_BYTES, dekId, KEY_ID_BYTES } from './data-key.ts'
 import { RaftLogError } from './errors.ts'
 import { formatHex } from './hex.ts'
-import { isClear } from './key-wrapper.ts'
+import { isAnyOf, isClear } from './key-wrapper.ts'
 import type { CipherSuite, KeyWrapper } from './ports.ts'
 
 /** One data key as it rests: its id and its wrapped bytes. */
@@ -121,7 +121,11 @@ export async function unwrapKey(
   }
   // Otherwise whoever writes the disk could put a ring of his own in the clear where a locked one is expected.
   const dek = isClear(ring.wrapperId) && !isClear(wrapper.id) ? null : await wrapper.unwrap(key.wrapped)
-  if (dek === null) throw new RaftLogError('KEYS_WRONG', 'keys do not open with this unlock key; give the right one')
+  if (dek === null) {
+    const isAmongOthers = isAnyOf(ring.wrapperId) && !isAnyOf(wrapper.id)
+    const cure = isAmongOthers ? 'they have several keepers, so give yours in a list of them' : 'give the right one'
+    throw new RaftLogError('KEYS_WRONG', `keys do not open with this unlock key; ${cure}`)
+  }
   if (dek.length !== DEK_BYTES) throw malformed('holds a data key of a wrong length')
   const id = formatHex(key.id)
   if (formatHex(dekId(dek, suite)) !== id) throw malformed('names a key that it does not hold')

@@ -61,7 +61,8 @@ export async function createLogKeys(parts: LogKeyParts): Promise<LogKeys> {
  */
 export async function openLogKeys({ store, wrapper: first, cache, random, suite }: LogKeyParts): Promise<LogKeys> {
   const bytes = await store.load()
-  if (bytes === null) throw new RaftLogError('LOG_MISSING', 'no keys are kept for this log; create the log first')
+  if (bytes === null)
+    throw new RaftLogError('LOG_MISSING', 'no keys are kept for this log; give its key ring, or create the log first')
   let ring = decodeKeyring(bytes)
   let wrapper = first
   const opened = await openKeyring(ring, wrapper, suite)

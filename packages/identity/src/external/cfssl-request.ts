@@ -43,7 +43,7 @@ const times = ({ notBefore, notAfter }: Validity): Readonly<Record<'NotBefore' |
  */
 export function encodeCfsslRequest(csr: Csr, grant: Grant, options: CfsslRequestOptions): Uint8Array<ArrayBuffer> {
   return encodeJson({
-    hosts: nodeNames(grant),
+    hosts: [...nodeNames(grant), ...(grant.spiffeId === undefined ? [] : [grant.spiffeId])],
     certificate_request: csr.pem,
     subject: { CN: grant.nodeId, names: [{ O: grant.clusterId, OU: roleName(grant.role) }], SerialNumber: '' },
     profile: options.profile ?? '',

@@ -1,11 +1,6 @@
-import { type NodeSubject, roleName } from '../node-identity.ts'
+import type { LeafSubject } from '../leaf-template.ts'
+import { nodeNames as namesIn, nodeDomain } from '../node-names.ts'
 
-// A manager also answers for the name under which nodes without a certificate look for the CA.
-const CA_NAME = 'swarm-ca'
-
-/** The DNS names that a node's certificate has, in the order of Docker Swarm. */
-export const nodeNames = (subject: NodeSubject): readonly string[] => [
-  roleName(subject.role),
-  subject.nodeId,
-  ...(subject.role === 'manager' ? [CA_NAME] : []),
-]
+/** The DNS names that a node's certificate has, in the order of Docker Swarm; with a zone, the node id has its domain behind it. */
+export const nodeNames = (subject: LeafSubject): readonly string[] =>
+  namesIn(subject, subject.zone === undefined ? '' : nodeDomain(subject.clusterId, subject.zone))

@@ -71,7 +71,10 @@ function checkExtensions(certificate: Certificate, grant: Grant): void {
   if (certificate.isCa) throw mismatch('ISSUED_CONSTRAINTS_MISMATCH', 'is that of a ca')
   const extensions = listExtensions(certificate)
   const names = nodeNames(grant)
-  if (!sameSet(certificate.dnsNames, names) || countAltNames(extensions) !== names.length)
+  const uris = grant.spiffeId === undefined ? [] : [grant.spiffeId]
+  const foundUris = certificate.altNames.flatMap((name) => (name.kind === 'uri' ? [name.value] : []))
+  const count = names.length + uris.length
+  if (!sameSet(certificate.dnsNames, names) || !sameSet(foundUris, uris) || countAltNames(extensions) !== count)
     throw mismatch('ISSUED_NAMES_MISMATCH', 'has other alternative names than were asked for')
   if (!sameSet(certificate.keyUsage, KEY_USAGES) || !sameSet(certificate.extKeyUsage, EXT_KEY_USAGES))
     throw mismatch(

@@ -3,6 +3,7 @@ import { type Certificate, parseCertificate } from '../certificate.ts'
 import { IdentityError } from '../errors.ts'
 import type { ClusterId } from '../node-identity.ts'
 import type { Digest, SyncSignatureVerifier } from '../ports.ts'
+import type { TrustDomain } from '../spiffe/spiffe-id.ts'
 import { type PeerIdentity, verifyPeerSync } from '../verify.ts'
 import { systemVerifier } from './signer.ts'
 import { systemDigest } from './system.ts'
@@ -12,15 +13,21 @@ export interface PeerTrust {
   /** The trusted roots. Pass the same array for as long as trust stays the same: another array is another epoch of trust. */
   readonly roots: readonly Certificate[]
   readonly clusterId: ClusterId
+  /** The cluster's own trust domain, for its SPIFFE IDs; see {@link VerifyPeerOptions}. */
+  readonly trustDomain?: TrustDomain
   /** The present, epoch milliseconds. */
   readonly now: number
   readonly verifier?: SyncSignatureVerifier
   readonly digest?: Digest
+  /** True for an issuing intermediate that was withdrawn; see {@link VerifyPeerOptions}. It is asked at each call, also of what was proven before. */
+  readonly isRevokedIssuer?: (issuer: Certificate) => boolean
 }
 
 interface Bound {
+  readonly chain: readonly Certificate[]
   readonly roots: readonly Certificate[]
   readonly clusterId: ClusterId
+  readonly trustDomain: TrustDomain | undefined
   readonly from: number
   readonly to: number
   readonly peer: PeerIdentity
@@ -31,7 +38,8 @@ const bound = new WeakMap<TLSSocket, Bound>()
 /** Leaf, two intermediates and the root, which TLS adds; what comes after belongs to no chain of ours. */
 const MAX_PRESENTED = 4
 
-function presentedChain(first: DetailedPeerCertificate): readonly Certificate[] {
+/** The chain as it was presented, leaf first. */
+export function presentedChain(first: DetailedPeerCertificate): readonly Certificate[] {
   const chain: Certificate[] = []
   const seen = new Set<object>()
   // A root is its own issuer.
@@ -53,7 +61,7 @@ const issuerOf = (certificate: DetailedPeerCertificate): DetailedPeerCertificate
   certificate.issuerCertificate
 
 /** `null` without a certificate: Node gives an empty object then, and nothing at all once the connection is gone. */
-function certificateOf(socket: TLSSocket): DetailedPeerCertificate | null {
+export function certificateOf(socket: TLSSocket): DetailedPeerCertificate | null {
   const certificate = socket.getPeerCertificate(true) as Partial<DetailedPeerCertificate> | null | undefined
   if (certificate === null || certificate === undefined) {
     throw new IdentityError(
@@ -77,14 +85,32 @@ function certificateOf(socket: TLSSocket): DetailedPeerCertificate | null {
  * `PEER_DISCONNECTED` if the connection is gone. Destroy the socket then.
  */
 export function peerOf(socket: TLSSocket, trust: PeerTrust): PeerIdentity | null {
-  const { roots, clusterId, now, verifier = systemVerifier, digest = systemDigest } = trust
+  const {
+    roots,
+    clusterId,
+    trustDomain,
+    now,
+    verifier = systemVerifier,
+    digest = systemDigest,
+    isRevokedIssuer,
+  } = trust
   const known = bound.get(socket)
-  if (known?.roots === roots && known.clusterId === clusterId && known.from <= now && now <= known.to) return known.peer
+  const same = known?.roots === roots && known.clusterId === clusterId && known.trustDomain === trustDomain
+  const withdrawn = isRevokedIssuer !== undefined && known?.chain.slice(1).some(isRevokedIssuer) === true
+  if (same && !withdrawn && known.from <= now && now <= known.to) return known.peer
 
   const certificate = certificateOf(socket)
   if (certificate === null) return null
   const chain = presentedChain(certificate)
-  const peer = verifyPeerSync(chain, { roots, clusterId, now, verifier, digest })
+  const peer = verifyPeerSync(chain, {
+    roots,
+    clusterId,
+    now,
+    verifier,
+    digest,
+    ...(trustDomain === undefined ? {} : { trustDomain }),
+    ...(isRevokedIssuer === undefined ? {} : { isRevokedIssuer }),
+  })
   if (!socket.authorized) {
     throw new IdentityError(
       'PEER_UNTRUSTED',
@@ -94,6 +120,6 @@ export function peerOf(socket: TLSSocket, trust: PeerTrust): PeerIdentity | null
   const all = [...chain, ...roots]
   const from = Math.max(...all.map(({ notBefore }) => notBefore))
   const to = Math.min(...all.map(({ notAfter }) => notAfter))
-  bound.set(socket, { roots, clusterId, from, to, peer })
+  bound.set(socket, { chain, roots, clusterId, trustDomain, from, to, peer })
   return peer
 }

@@ -78,9 +78,17 @@ export function openSigner(pkcs8: Uint8Array): LocalSigner {
       'private key is not PKCS #8 DER without a password; restore it or make a new one',
     )
   }
+  return signerOfKey(key)
+}
+
+/** The signer of a private key that is open already, such as one from another thread. */
+export function signerOfKey(key: KeyObject): LocalSigner {
   const publicKey = createPublicKey(key).export({ format: 'der', type: 'spki' })
   return signerOf(key, new Uint8Array(publicKey), keyTypeOf(key))
 }
+
+/** The private key behind a signer, or `null` for one that was not made here: its key is somewhere else. */
+export const keyOfSigner = (signer: Signer): KeyObject | null => privateKeys.get(signer) ?? null
 
 function keyTypeOf(key: KeyObject): KeyType {
   const details = key.asymmetricKeyDetails

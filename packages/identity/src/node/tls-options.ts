@@ -34,8 +34,11 @@ const SECURE_OPTIONS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTI
 
 const PROTOCOLS = { minVersion: 'TLSv1.2', ciphers: CIPHERS, secureOptions: SECURE_OPTIONS } as const
 
-/** Only HTTP/2 is spoken. */
-const ALPN_PROTOCOLS: readonly string[] = ['h2']
+/** What is spoken over TLS: HTTP/2 or HTTP/1.1. */
+export type AlpnProtocol = 'h2' | 'http/1.1'
+
+/** Only HTTP/2 is spoken, unless the host says otherwise. */
+const ALPN_PROTOCOLS: readonly AlpnProtocol[] = ['h2']
 
 function contextOptions({ privateKey, certificateChain, trustBundle }: TlsIdentity): SecureContextOptions {
   let key: string
@@ -84,12 +87,7 @@ export const secureContextOptions = (identity: TlsIdentity): SecureContextOption
  * @throws {@link IdentityError} `PRIVATE_KEY_MALFORMED`, or `TLS_IDENTITY_INVALID` when TLS refuses the parts or the chain is for another key.
  */
 export function serverContextOptions(identity: TlsIdentity): TlsOptions {
-  return {
-    ...contextOptions(identity),
-    requestCert: true,
-    rejectUnauthorized: false,
-    ALPNProtocols: [...ALPN_PROTOCOLS],
-  }
+  return { ...contextOptions(identity), ...serverChecks() }
 }
 
 /**
@@ -116,8 +114,19 @@ export function anonymousContextOptions(
   return { ...PROTOCOLS, ca: trustBundle, ...clientChecks(servername) }
 }
 
-const clientChecks = (servername: ManagerServerName): ConnectionOptions => ({
+/** What a server asks for, whatever its identity. */
+export const serverChecks = (protocols: readonly AlpnProtocol[] = ALPN_PROTOCOLS): TlsOptions => ({
+  requestCert: true,
+  rejectUnauthorized: false,
+  ALPNProtocols: [...protocols],
+})
+
+/** What a client insists on, whatever its identity. */
+export const clientChecks = (
+  servername: ManagerServerName = 'swarm-manager',
+  protocols: readonly AlpnProtocol[] = ALPN_PROTOCOLS,
+): ConnectionOptions => ({
   servername,
   rejectUnauthorized: true,
-  ALPNProtocols: [...ALPN_PROTOCOLS],
+  ALPNProtocols: [...protocols],
 })

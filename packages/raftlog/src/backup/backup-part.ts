@@ -28,8 +28,6 @@ export const PART_HEAD_BYTES = 24
 export const PART_ENTRY_BYTES = 12
 /** Largest body: the largest append, with term and length before each entry. */
 export const MAX_PART_BYTES: number = MAX_ENTRY_BYTES + MAX_FRAME_ENTRIES * PART_ENTRY_BYTES
-/** Most parts under one key: far below what GCM allows. */
-const MAX_PARTS: number = 2 ** 32 - 1
 
 const KEY_INFO = new TextEncoder().encode('leastwise raftlog backup v1')
 const KEY_BYTES = 32

@@ -2,7 +2,7 @@ import { byteCursor } from '../byte-cursor.ts'
 import { byteWriter } from '../byte-writer.ts'
 import { RaftLogError } from '../errors.ts'
 import { formatHex } from '../hex.ts'
-import { isClear } from '../key-wrapper.ts'
+import { ANY_OF_PREFIX, isClear } from '../key-wrapper.ts'
 import { MAX_WRAPPED_BYTES } from '../keyring.ts'
 import type { KeyWrapper } from '../ports.ts'
 import { labelledHash } from './labelled-hash.ts'
@@ -94,7 +94,7 @@ export function anyOf(keepers: readonly KeyWrapper[]): KeyWrapper {
       .join('\n'),
   )
   return {
-    id: `any-of-${formatHex(labelledHash(ID_LABEL, [ids], ID_BYTES))}`,
+    id: `${ANY_OF_PREFIX}${formatHex(labelledHash(ID_LABEL, [ids], ID_BYTES))}`,
     wrap: async (key) => {
       const wrappings: Wrapping[] = []
       for (const keeper of all) wrappings.push({ id: keeper.id, wrapped: await keeper.wrap(key) })

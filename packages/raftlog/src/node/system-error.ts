@@ -2,6 +2,7 @@ import { RaftLogError } from '../errors.ts'
 
 const FULL = new Set(['ENOSPC', 'EDQUOT'])
 const REFUSED = new Set(['EACCES', 'EPERM', 'EROFS'])
+const MISSING = new Set(['ENOENT', 'ENOTDIR'])
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown'
@@ -22,6 +23,13 @@ export function systemError(error: unknown): RaftLogError {
     return new RaftLogError(
       'DIRECTORY_UNWRITABLE',
       `directory cannot be used (${code}); give this process access`,
+      cause,
+    )
+  }
+  if (MISSING.has(code)) {
+    return new RaftLogError(
+      'DIRECTORY_UNWRITABLE',
+      `file or directory is not there (${code}); see that the path is right and the directory above it exists`,
       cause,
     )
   }

@@ -1,3 +1,4 @@
+import { checkRestored } from '../backup/restore-mark.ts'
 import type { Position } from '../entry.ts'
 import { RaftLogError } from '../errors.ts'
 import { SEGMENT_BYTES } from '../file-log.ts'
@@ -66,7 +67,8 @@ export interface RepairReport {
  *
  * @returns The report, with every place that is damaged.
  * @throws {@link RaftLogError} `LOG_MISSING` if there is nothing that can be proven, `LOG_BUSY` if a process holds the log,
- * `LOG_EXISTS` if the target or the salvage directory is not empty, `KEYS_LOCKED`, `KEYS_WRONG`, `KEYS_MALFORMED`,
+ * `LOG_EXISTS` if the target or the salvage directory is not empty, `RESTORE_UNFINISHED` if the log is half of a restored
+ * one, `KEYS_LOCKED`, `KEYS_WRONG`, `KEYS_MALFORMED`,
  * `DISK_FULL`, `DIRECTORY_UNSAFE`, `DIRECTORY_UNWRITABLE`, `LOG_FAILED` if a disk fails or the log changes meanwhile.
  */
 export async function repairLog(parts: RepairParts): Promise<RepairReport> {
@@ -76,6 +78,8 @@ export async function repairLog(parts: RepairParts): Promise<RepairReport> {
   for (const files of [parts.target, parts.salvage]) await checkEmpty(files)
   const unlock = parts.lock === 'none' ? null : await parts.files.lock()
   try {
+    // What was never written can neither be salvaged nor missed.
+    checkRestored(await parts.files.list())
     const log = await openForReading(parts, parts.keys, parts)
     try {
       return await repair(parts, log)

@@ -1,3 +1,4 @@
+import { checkRestored } from '../backup/restore-mark.ts'
 import { scanDirectory } from '../directory-scan.ts'
 import type { Position } from '../entry.ts'
 import { RaftLogError, type RaftLogErrorCode } from '../errors.ts'
@@ -157,6 +158,7 @@ async function open(
     if (kind === 'remove') add(found('leftover', file))
   })
   try {
+    checkRestored(await log.files.list())
     const { segments, terms, snapshot, state, repair } = await scanDirectory({ ...log, files })
     if (repair !== null) add({ ...found('torn', repair.file), sizeBytes: repair.droppedBytes })
     const lastIndex = terms.last().index

@@ -38,8 +38,16 @@ export type AgentEvent =
   | { readonly type: 'session'; readonly sessionId: string; readonly address: string }
   | { readonly type: 'managers'; readonly managers: ManagerList }
   | { readonly type: 'renewal-scheduled'; readonly at: number }
-  | { readonly type: 'renewed'; readonly credentials: NodeCredentials; readonly reason: 'asked' | 'due' }
+  /** `recovered`: after its certificate had expired. */
+  | { readonly type: 'renewed'; readonly credentials: NodeCredentials; readonly reason: 'asked' | 'due' | 'recovered' }
   | { readonly type: 'renewal-failed'; readonly code: string; readonly retryAt: number }
+  /** The certificate expired too long ago: an operator has to approve the node, which goes on asking. */
+  | { readonly type: 'recovery-waits'; readonly code: 'RECOVERY_AWAITS_APPROVAL'; readonly retryInMs: number }
+  /**
+   * How far the manager's clock is ahead, as the new certificate shows: at least, at most. `skewed` when they certainly differ by more than five
+   * minutes: then set the clock of one of them.
+   */
+  | { readonly type: 'clock-skew'; readonly leastMs: number; readonly mostMs: number; readonly skewed: boolean }
   | { readonly type: 'trust-bundle'; readonly credentials: NodeCredentials }
   | { readonly type: 'trust-bundle-refused'; readonly code: string }
   | {

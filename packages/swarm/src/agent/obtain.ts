@@ -54,7 +54,9 @@ export async function obtainCertificate(
     if (answer !== null && sameBytes(answer.csr, csr)) {
       if (answer.state === 'failed')
         throw new SwarmError('CERTIFICATE_FAILED', 'manager could not issue the certificate, look into its log')
-      if (answer.state === 'issued' && answer.certificate.length > 0) return { nodeId, certificate: answer.certificate }
+      // Told to rotate already, the node still needs this one to do so.
+      if ((answer.state === 'issued' || answer.state === 'rotate') && answer.certificate.length > 0)
+        return { nodeId, certificate: answer.certificate }
     } else if (answer?.state === 'issued') {
       foreign += 1
       if (foreign >= MAX_FOREIGN_ANSWERS)

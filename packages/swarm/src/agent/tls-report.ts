@@ -3,6 +3,16 @@ import type { NodeTlsInfo } from '../node-description.ts'
 import { sameBytes } from './acceptance.ts'
 import type { NodeCredentials } from './events.ts'
 
+/** Whether two reports say the same. */
+export function sameReport(a: NodeTlsInfo | null, b: NodeTlsInfo | null): boolean {
+  if (a === null || b === null) return a === b
+  return (
+    sameBytes(a.trustRoot, b.trustRoot) &&
+    sameBytes(a.issuerSubject, b.issuerSubject) &&
+    sameBytes(a.issuerPublicKey, b.issuerPublicKey)
+  )
+}
+
 /**
  * What a node reports of its trust: the bundle that it holds and who issued its certificate. A manager reads from it how far a change
  * of the root has come.

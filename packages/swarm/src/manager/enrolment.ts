@@ -9,6 +9,7 @@ import { availabilities, issuanceStates, roles } from '../wire/codebook.ts'
 import { idField, malformed } from '../wire/fields.ts'
 import { MAX_CSR_BYTES, MAX_TOKEN_CHARS } from '../wire/limits.ts'
 import { codeOf } from '../wire/status.ts'
+import { TRUST_DIGEST_HEADER } from '../wire/trust-digest-header.ts'
 import type { SwarmManager } from './port.ts'
 
 /**
@@ -16,6 +17,8 @@ import type { SwarmManager } from './port.ts'
  * refused renewal without any pause; 4 s is as long as its own deadline of 5 s lets the answer still arrive.
  */
 export const RENEWAL_REFUSAL_DELAY_MS = 4000
+
+const DIGEST = /^[0-9a-f]{64}$/
 
 /** Refusals that end a matter at once: the caller is out, waiting would only keep its connection. */
 const FINAL: ReadonlySet<string> = new Set(['NODE_EVICTED', 'PEER_EVICTED', 'PEER_UNKNOWN', 'PEER_WRONG_ROLE'])
@@ -38,7 +41,10 @@ function checkRequest({ csr, token }: IssueNodeCertificateRequest): void {
 /** Trust bundle and unlock key. */
 export function caService(manager: SwarmManager): ServiceImpl<typeof CA> {
   return {
-    getRootCACertificate: () => ({ certificate: manager.trustBundle() }),
+    getRootCACertificate: (_request, { requestHeader }) => {
+      const wanted = requestHeader.get(TRUST_DIGEST_HEADER)
+      return { certificate: manager.trustBundle(wanted !== null && DIGEST.test(wanted) ? wanted : null) }
+    },
     getUnlockKey: () => {
       // Nobody but the operator holds it, so there is nothing to give; stock nodes read this as "no key".
       throw new SwarmError('UNLOCK_KEY_NOT_KEPT', 'the unlock key is not kept in the cluster, ask its operator')

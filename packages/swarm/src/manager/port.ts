@@ -29,6 +29,31 @@ export interface RenewRequest {
   readonly csr: Uint8Array
 }
 
+/** A node whose certificate has expired asks for the next one. Nothing of it is proven yet. */
+export interface RecoverRequest {
+  readonly nodeId: string
+  /** Of the expired certificate, as the caller says. */
+  readonly serial: string
+  /** PEM, exactly as received. */
+  readonly csr: Uint8Array
+  readonly challenge: Uint8Array
+  readonly signature: Uint8Array
+}
+
+/**
+ * What a host must know to give nodes their identity again; `createRecoveryChallenges`, `proveRecovery` and `planRecovery` of
+ * `@leastwise/identity` do the work.
+ */
+export interface RecoveryPort {
+  /** A fresh challenge. Asked by anybody: it must cost nothing that lasts. */
+  readonly challenge: () => Uint8Array
+  /**
+   * Judges the proof and starts issuing. Must be idempotent for the same CSR: answers get lost. Reject with any code of recovery of
+   * `@leastwise/identity`, `RECOVERY_AWAITS_APPROVAL` among them.
+   */
+  readonly recover: (request: RecoverRequest, options: Waiting) => Promise<{ readonly nodeId: string }>
+}
+
 /** Where a node's certificate stands. */
 export interface CertificateStatus {
   readonly state: IssuanceState
@@ -58,8 +83,13 @@ export type NodePresence = 'disconnected' | 'down' | 'ready'
  * ({@link wireStatusOf}); anything else becomes an internal error without details.
  */
 export interface SwarmManager {
-  /** The trust bundle now in force, PEM, exactly the bytes over which join tokens carry the digest. */
-  readonly trustBundle: () => Uint8Array
+  /**
+   * The trust bundle now in force, PEM, exactly the bytes over which join tokens carry the digest.
+   *
+   * @param wanted - The digest that the caller's token carries, in lower-case hexadecimal, when it says so ({@link TRUST_DIGEST_HEADER}): of several
+   * bundles that are good at the end of a root rotation, give that one. Absent from a stock engine, which asks again when it was not its own.
+   */
+  readonly trustBundle: (wanted?: string | null) => Uint8Array
   /**
    * Admits a node and starts issuing. Must be idempotent for the same token and CSR key: answers get lost.
    * Reject with any token code, or `JOIN_TOKEN_REJECTED`, or `ROLE_NOT_GRANTED`.
@@ -94,6 +124,8 @@ export interface SwarmManager {
   readonly assignments: (session: NodeSession, options: Waiting) => AsyncIterable<AssignmentSet>
   /** What a node says of its tasks. Ignore updates for tasks of other nodes. */
   readonly taskStatus: (session: NodeSession, updates: readonly TaskStatusUpdate[], options: Waiting) => Promise<void>
+  /** Without it, a node that slept past its expiry has to join again with a token. */
+  readonly recovery?: RecoveryPort
   /** Told when a node's presence changes; must not throw. */
   readonly presence?: (nodeId: string, presence: NodePresence) => void
 }

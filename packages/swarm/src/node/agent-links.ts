@@ -10,9 +10,15 @@ export interface SessionLinks extends Disposable {
 }
 
 /** Prepares the connections of a session; a second one is opened only after a renewal. */
-export function openSessionLinks(address: string, current: () => NodeCredentials): SessionLinks {
+export function openSessionLinks(
+  address: string,
+  current: () => NodeCredentials,
+  bridgesOf: (credentials: NodeCredentials) => readonly string[],
+): SessionLinks {
   let credentials = current()
-  const streams = openManagerLink(address, { kind: 'identity', credentials })
+  const open = (): ManagerLink =>
+    openManagerLink(address, { kind: 'identity', credentials, bridges: bridgesOf(credentials) })
+  const streams = open()
   let calls = streams
   return {
     streams,
@@ -21,7 +27,7 @@ export function openSessionLinks(address: string, current: () => NodeCredentials
       if (newest === credentials) return calls
       if (calls !== streams) calls[Symbol.dispose]()
       credentials = newest
-      calls = openManagerLink(address, { kind: 'identity', credentials })
+      calls = open()
       return calls
     },
     [Symbol.dispose]: () => {

@@ -1,4 +1,4 @@
-import { createPoke, renewals } from '@leastwise/identity'
+import { type ClockSkew, createPoke, isSkewed, issuerClock, parseCertificateChain, renewals } from '@leastwise/identity'
 import { systemVerifier } from '@leastwise/identity/node'
 import { linkSignals } from '../abortable.ts'
 import { acceptTrustBundle, sameBytes } from '../agent/acceptance.ts'
@@ -7,24 +7,36 @@ import { createEventQueue } from '../agent/event-queue.ts'
 import type { AgentEvent, AgentOptions, NodeCredentials } from '../agent/events.ts'
 import { firstOf } from '../agent/first-of.ts'
 import { createManagerPool } from '../agent/manager-pool.ts'
-import { tlsReportOf } from '../agent/tls-report.ts'
+import { sameReport, tlsReportOf } from '../agent/tls-report.ts'
 import type { Clock, RandomSource } from '../ports.ts'
 import type { ManagerList } from '../session-update.ts'
 import type { SessionNotice } from '../wire/session-message.ts'
 import { codeOf } from '../wire/status.ts'
 import { openSessionLinks } from './agent-links.ts'
 import { runSession } from './agent-session.ts'
-import { certify, createPendingKey } from './certificate-request.ts'
+import { isDisbelief, lookForBridges, ownBridges } from './bridges.ts'
+import { certify, createPendingKey, type PendingKey } from './certificate-request.ts'
 import { openManagerLink } from './manager-link.ts'
+import { RECOVERY_POLL_MS, recoverInTime } from './recover.ts'
 
 /** {@link AgentOptions} and the world. */
 export interface RunAgentOptions extends AgentOptions {
+  /**
+   * What {@link RunAgentOptions.saveRecoveryKey} kept, when the last run died between asking for its identity again and saving it: the manager
+   * takes only this key then.
+   */
+  readonly recoveryKey?: PendingKey
+  /** Durable when the promise resolves; of no more use once new credentials are saved. Without it such a death costs the identity. */
+  readonly saveRecoveryKey?: (key: PendingKey) => Promise<void>
   readonly clock: Clock
   readonly random: RandomSource
 }
 
 /** Words for the events; the error itself stays inside. */
 const nameOf = (error: unknown): string => codeOf(error) ?? 'UNEXPECTED'
+
+/** Ends a session whose registration says what is no longer so. */
+const OUTDATED = new DOMException('the node registers anew to report a change of its trust', 'AbortError')
 
 const isEviction = (error: unknown): boolean => codeOf(error) === 'NODE_EVICTED'
 
@@ -44,18 +56,40 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
   const queue = createEventQueue<AgentEvent>()
   const pool = createManagerPool(options.managers)
   const rotation = createPoke()
+  const revived = createPoke()
   let credentials: NodeCredentials = options.credentials
+  let registration = linkSignals()
   let renewing = false
   let asked = false
+  // One key for all tries of a recovery: once the manager has granted it, the old key is no longer the last.
+  let recoveryKey: PendingKey | null = options.recoveryKey ?? null
+  let clockSkew: ClockSkew | null = null
+  const expired = (): boolean => clock.now() > credentials.notAfter
   let address = pool.pick(unitOf(random))
 
   // A new certificate and a new bundle may arrive together; each has to build on what the other has left, never undo it.
   let changes: Promise<unknown> = Promise.resolve()
+  // Seen in the chain of a manager that TLS refused; they belong to the bundle that vouched for them.
+  let learned: { readonly trustBundle: Uint8Array; readonly bridges: readonly string[] } | null = null
+  const bridgesOf = (held: NodeCredentials): readonly string[] => [
+    ...ownBridges(held, clock.now()),
+    ...(learned !== null && sameBytes(learned.trustBundle, held.trustBundle) ? learned.bridges : []),
+  ]
+  const lookAround = async (error: unknown, at: string, signal: AbortSignal): Promise<void> => {
+    if (!isDisbelief(error)) return
+    const { trustBundle, clusterId } = credentials
+    const bridges = await lookForBridges({ address: at, trustBundle, clusterId, clock, signal })
+    if (bridges.length > 0) learned = { trustBundle, bridges }
+  }
+
   const change = async (decide: () => Promise<NodeCredentials>): Promise<NodeCredentials> => {
     const changed = changes.then(async () => {
       const next = await decide()
       await options.saveCredentials(next)
+      const before = credentials
       credentials = next
+      // A manager learns who issued a node's certificate, and what it trusts, from a registration alone; Docker's root rotation waits for that.
+      if (description.tls === null && !sameReport(tlsReportOf(before), tlsReportOf(next))) registration.abort(OUTDATED)
       return next
     })
     changes = changed.catch(() => undefined)
@@ -90,32 +124,60 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     }
   }
 
+  const askForNext = async ({ nodeId, clusterId }: NodeCredentials, signal: AbortSignal): Promise<NodeCredentials> => {
+    using link = openManagerLink(address, { kind: 'identity', credentials, bridges: bridgesOf(credentials) })
+    return await certify(link, {
+      key: await createPendingKey(),
+      token: '',
+      requestedRole: null,
+      availability: 'active',
+      trustBundle: credentials.trustBundle,
+      expected: { nodeId, clusterId, role: null },
+      clock,
+      random,
+      signal,
+    })
+  }
+
+  const comeBack = async (signal: AbortSignal): Promise<NodeCredentials> => {
+    const { trustBundle, clusterId, certificateChain } = credentials
+    const own = parseCertificateChain(certificateChain)[0]?.publicKey ?? new Uint8Array()
+    // A key that was certified meanwhile has become the old one.
+    if (recoveryKey === null || sameBytes(recoveryKey.publicKey, own)) {
+      const fresh = await createPendingKey()
+      await options.saveRecoveryKey?.(fresh)
+      recoveryKey = fresh
+    }
+    return await recoverInTime({
+      credentials,
+      key: recoveryKey,
+      clock,
+      random,
+      signal,
+      open: () => openManagerLink(address, { kind: 'bundle', trustBundle, clusterId, bridges: bridgesOf(credentials) }),
+      onWait: (retryInMs) => {
+        queue.push({ type: 'recovery-waits', code: 'RECOVERY_AWAITS_APPROVAL', retryInMs })
+      },
+    })
+  }
+
   const renew = async (
     current: NodeCredentials,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<NodeCredentials> => {
     renewing = true
-    const reason = asked ? 'asked' : 'due'
+    const reason = expired() ? 'recovered' : asked ? 'asked' : 'due'
     try {
-      using link = openManagerLink(address, { kind: 'identity', credentials })
-      const { nodeId, clusterId } = current
-      const certified = await certify(link, {
-        key: await createPendingKey(),
-        token: '',
-        requestedRole: null,
-        availability: 'active',
-        trustBundle: credentials.trustBundle,
-        expected: { nodeId, clusterId, role: null },
-        clock,
-        random,
-        signal,
-      })
+      const certified = reason === 'recovered' ? await comeBack(signal) : await askForNext(current, signal)
       const next = await change(async () => await vouchedBy(credentials.trustBundle, certified))
       asked = false
+      recoveryKey = null
+      revived.poke()
       queue.push({ type: 'renewed', credentials: next, reason })
       return next
     } catch (error) {
       if (isEviction(error)) throw endWith(error)
+      await lookAround(error, address, signal)
       throw error
     } finally {
       renewing = false
@@ -135,8 +197,13 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
       jitter: () => unitOf(random),
       signal,
       wake: rotation.wake,
-      onState: ({ nextRenewalAt, lastError }) => {
+      issuerClock,
+      onState: ({ nextRenewalAt, lastError, clockSkew: measured }) => {
         if (nextRenewalAt === null) return
+        if (measured !== null && measured !== clockSkew) {
+          clockSkew = measured
+          queue.push({ type: 'clock-skew', ...measured, skewed: isSkewed(measured) })
+        }
         if (lastError === null) queue.push({ type: 'renewal-scheduled', at: nextRenewalAt })
         else queue.push({ type: 'renewal-failed', code: nameOf(lastError), retryAt: nextRenewalAt })
       },
@@ -147,8 +214,9 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
   const sessionsForever = async (signal: AbortSignal): Promise<void> => {
     for (let backoffMs = 0; ; ) {
       const startedAt = clock.now()
+      registration = linkSignals(signal)
       try {
-        using links = openSessionLinks(address, () => credentials)
+        using links = openSessionLinks(address, () => credentials, bridgesOf)
         const { streams, calls } = links
         await runSession({
           address,
@@ -160,19 +228,33 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
           random,
           emit: queue.push,
           onNotice: takeNotice,
-          signal,
+          signal: registration.signal,
         })
       } catch (error) {
         signal.throwIfAborted()
+        if (registration.signal.reason === OUTDATED) continue
         if (isEviction(error)) throw error
         // A server that ends every session at once must not be asked in a tight circle, however well it began.
         const good = clock.now() - startedAt >= GOOD_SESSION_MS
         backoffMs = nextSessionBackoff(good ? 0 : backoffMs)
-        const retryInMs = backoffMs * unitOf(random)
+        // Without a certificate there is no session: now and then is enough, and at once when it is back.
+        const retryInMs = expired() ? RECOVERY_POLL_MS : backoffMs * unitOf(random)
         queue.push({ type: 'disconnected', code: nameOf(error), address, retryInMs })
+        await lookAround(error, address, signal)
         pool.observe(address, good ? 'good' : 'bad')
-        await clock.sleep(retryInMs, { signal })
+        if (expired())
+          await firstOf(signal, [
+            async (waiting) => {
+              await clock.sleep(retryInMs, { signal: waiting })
+            },
+            async (waiting) => {
+              await revived.wake({ signal: waiting })
+            },
+          ])
+        else await clock.sleep(retryInMs, { signal })
         address = pool.pick(unitOf(random))
+      } finally {
+        registration[Symbol.dispose]()
       }
     }
   }

@@ -29,6 +29,8 @@ export async function createPendingKey(): Promise<PendingKey> {
 /** What one round of certification needs. */
 export interface CertifyOptions {
   readonly key: PendingKey
+  /** How the request is sent, and the node id that comes back; `NodeCA/IssueNodeCertificate` unless given. */
+  readonly issue?: IssuingManager['issue']
   /** `''` for a renewal, which the connection's certificate speaks for. */
   readonly token: string
   readonly requestedRole: NodeRole | null
@@ -47,10 +49,11 @@ export interface CertifyOptions {
 
 function issuingManager(
   link: ManagerLink,
-  { key, token, requestedRole, availability }: CertifyOptions,
+  { key, token, requestedRole, availability, issue }: CertifyOptions,
 ): IssuingManager {
   return {
     issue: async ({ signal }) => {
+      if (issue !== undefined) return await issue({ signal })
       const request = {
         csr: key.csr,
         token,

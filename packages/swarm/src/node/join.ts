@@ -1,7 +1,9 @@
+import type { TrustBundle } from '@leastwise/identity'
 import type { NodeCredentials } from '../agent/events.ts'
 import type { Availability, NodeRole } from '../node-description.ts'
 import type { Clock, RandomSource } from '../ports.ts'
 import { codeOf } from '../wire/status.ts'
+import { isDisbelief, lookForBridges } from './bridges.ts'
 import { certify, createPendingKey, type PendingKey } from './certificate-request.ts'
 import { openManagerLink } from './manager-link.ts'
 import { fetchTrustBundle } from './trust-bundle.ts'
@@ -51,7 +53,22 @@ export async function joinCluster(options: JoinOptions): Promise<NodeCredentials
   const key = options.pendingKey ?? (await createPendingKey())
   const attempt = async (address: string): Promise<NodeCredentials> => {
     const bundle = await fetchTrustBundle({ address, token, clock, signal })
-    using link = openManagerLink(address, { kind: 'bundle', trustBundle: bundle.pem })
+    try {
+      return await certified(address, bundle, [])
+    } catch (error) {
+      if (!isDisbelief(error)) throw error
+      // A Docker cluster in the middle of a rotation: TLS must be told of the cross-signed root.
+      const bridges = await lookForBridges({ address, trustBundle: bundle.pem, clusterId: null, clock, signal })
+      if (bridges.length === 0) throw error
+      return await certified(address, bundle, bridges)
+    }
+  }
+  const certified = async (
+    address: string,
+    bundle: TrustBundle,
+    bridges: readonly string[],
+  ): Promise<NodeCredentials> => {
+    using link = openManagerLink(address, { kind: 'bundle', trustBundle: bundle.pem, bridges })
     return await certify(link, {
       key,
       token,

@@ -8,6 +8,7 @@ import type { NodeCredentials } from '../agent/events.ts'
 import { SwarmError } from '../errors.ts'
 import { Dispatcher } from '../gen/docker/swarmkit/v1/dispatcher_pb.ts'
 import { CA, NodeCA } from '../gen/docker/swarmkit/v1/identity_pb.ts'
+import { Recovery } from '../gen/leastwise/v1/recovery_pb.ts'
 import { answerError } from '../wire/answer.ts'
 import { MAX_ANSWER_BYTES, MAX_BOOTSTRAP_ANSWER_BYTES } from '../wire/limits.ts'
 
@@ -16,11 +17,17 @@ export const CALL_TIMEOUT_MS = 5000
 
 /**
  * What a connection to a manager rests on: nothing yet (only to fetch the bundle whose digest is then checked), the trust
- * bundle, or the node's own identity.
+ * bundle, or the node's own identity. `bridges` are cross-signed roots in PEM, proven already, which TLS could not walk by itself.
  */
 export type LinkTrust =
-  | { readonly kind: 'bundle'; readonly trustBundle: Uint8Array }
-  | { readonly kind: 'identity'; readonly credentials: NodeCredentials }
+  | {
+      readonly kind: 'bundle'
+      readonly trustBundle: Uint8Array
+      readonly bridges?: readonly string[]
+      /** When set, the manager must be one of this cluster. */
+      readonly clusterId?: string
+    }
+  | { readonly kind: 'identity'; readonly credentials: NodeCredentials; readonly bridges?: readonly string[] }
   | { readonly kind: 'unverified' }
 
 /** One connection to one manager, opened at the first call. */
@@ -28,6 +35,7 @@ export interface ManagerLink extends Disposable {
   readonly ca: Client<typeof CA>
   readonly nodeCa: Client<typeof NodeCA>
   readonly dispatcher: Client<typeof Dispatcher>
+  readonly recovery: Client<typeof Recovery>
 }
 
 /** A chain that verifies may still be that of a node which is no manager, or of another cluster under the same root. */
@@ -45,12 +53,22 @@ function sessionOptions(trust: LinkTrust): SecureClientSessionOptions {
   switch (trust.kind) {
     case 'unverified':
       return { minVersion: 'TLSv1.2', ALPNProtocols: ['h2'], rejectUnauthorized: false }
-    case 'bundle':
-      return anonymousContextOptions(new TextDecoder().decode(trust.trustBundle))
+    case 'bundle': {
+      const trustBundle = new TextDecoder().decode(trust.trustBundle)
+      return {
+        ...anonymousContextOptions(trustBundle),
+        ca: [trustBundle, ...(trust.bridges ?? [])],
+        ...(trust.clusterId === undefined ? {} : { checkServerIdentity: checkManager(trust.clusterId) }),
+      }
+    }
     case 'identity': {
       const { trustBundle, privateKey, certificateChain, clusterId } = trust.credentials
       const identity = { privateKey, certificateChain, trustBundle: new TextDecoder().decode(trustBundle) }
-      return { ...clientContextOptions(identity), checkServerIdentity: checkManager(clusterId) }
+      return {
+        ...clientContextOptions(identity),
+        ca: [identity.trustBundle, ...(trust.bridges ?? [])],
+        checkServerIdentity: checkManager(clusterId),
+      }
     }
   }
 }
@@ -73,6 +91,7 @@ export function openManagerLink(address: string, trust: LinkTrust): ManagerLink 
     ca: createClient(CA, transport),
     nodeCa: createClient(NodeCA, transport),
     dispatcher: createClient(Dispatcher, transport),
+    recovery: createClient(Recovery, transport),
     [Symbol.dispose]: () => {
       sessionManager.abort(new SwarmError('MANAGER_UNREACHABLE', 'this node closed the connection'))
     },

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { ConnectRouter } from '@connectrpc/connect'
 import type { Authorizer, PeerIdentity } from '@leastwise/identity'
+import { dangerouslyExposeManagerToTheInternet, isExposedConnection } from '@leastwise/identity/node'
 import { createRequestHandler } from './adapter.ts'
 import { acceptWithoutAlpn } from './alpn.ts'
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from './limits.ts'
@@ -27,6 +28,11 @@ export interface SwarmServerOptions {
   readonly limits?: Partial<ServerLimits>
   /** Told of each connection that `identify` refused, and why: the peer itself only sees its connection end. Must not throw. */
   readonly onRefused?: (refusal: RefusedConnection) => void
+  /**
+   * **Danger**: without this, a connection that comes in on a public address of this machine is cut before its first byte, wherever the
+   * host lets the server listen. See the symbol.
+   */
+  readonly [dangerouslyExposeManagerToTheInternet]?: true
 }
 
 /** A connection that was cut because of the certificate it came with. */
@@ -96,6 +102,10 @@ export function createSwarmServer(options: SwarmServerOptions): SwarmServer {
     server.on('connection', (socket: Socket) => {
       const address = socket.remoteAddress ?? ''
       const open = perAddress.get(address) ?? 0
+      if (options[dangerouslyExposeManagerToTheInternet] !== true && isExposedConnection(socket.localAddress)) {
+        socket.destroy()
+        return
+      }
       if (open >= limits.maxConnectionsPerAddress || sockets.size >= limits.maxConnections) {
         socket.destroy()
         return

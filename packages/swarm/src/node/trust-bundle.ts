@@ -2,6 +2,7 @@ import { parseTrustBundle, type TrustBundle, verifyTrustBundleRoots } from '@lea
 import { systemDigest, systemVerifier } from '@leastwise/identity/node'
 import { type ParsedJoinToken, parseJoinToken, verifyTrustBundle } from '@leastwise/tokens'
 import type { Clock } from '../ports.ts'
+import { TRUST_DIGEST_HEADER } from '../wire/trust-digest-header.ts'
 import { call, openManagerLink } from './manager-link.ts'
 
 /** What {@link fetchTrustBundle} works with. */
@@ -32,7 +33,11 @@ export async function fetchTrustBundle({
 }: FetchTrustBundleOptions): Promise<TrustBundle> {
   const parsed: ParsedJoinToken = parseJoinToken(token)
   using link = openManagerLink(address, { kind: 'unverified' })
-  const { certificate } = await call(signal, async (options) => await link.ca.getRootCACertificate({}, options))
+  const headers = { [TRUST_DIGEST_HEADER]: Buffer.from(parsed.trustDigest).toString('hex') }
+  const { certificate } = await call(
+    signal,
+    async (options) => await link.ca.getRootCACertificate({}, { ...options, headers }),
+  )
   const bundle = parseTrustBundle(verifyTrustBundle(parsed, certificate, systemDigest))
   await verifyTrustBundleRoots(bundle, { now: clock.now(), verifier: systemVerifier })
   return bundle

@@ -22,6 +22,22 @@ const BY_CODE: ReadonlyMap<string, readonly [SwarmErrorCode, string]> = new Map(
   ['CALLER_ANONYMOUS', ['CALLER_ANONYMOUS', 'manager saw no client certificate, join the cluster first']],
   ['CALLER_ROLE', ['CALLER_ROLE', 'this call is not open to the role of this node']],
   ['NODE_UNKNOWN', ['NODE_UNKNOWN', 'manager does not know the node, join again']],
+  [
+    'RECOVERY_AWAITS_APPROVAL',
+    ['RECOVERY_AWAITS_APPROVAL', 'this node was away for too long, ask an operator of the cluster to approve it'],
+  ],
+  [
+    'RECOVERY_KEY_SUPERSEDED',
+    [
+      'RECOVERY_KEY_SUPERSEDED',
+      'the key of this node is not the last that the cluster knows, join again as a new node',
+    ],
+  ],
+  [
+    'RECOVERY_PROOF_INVALID',
+    ['RECOVERY_REFUSED', 'manager does not accept the proof of the last key, join again as a new node'],
+  ],
+  ['RECOVERY_CHALLENGE_EXPIRED', ['RECOVERY_REFUSED', 'the challenge expired on the way, try again']],
   ['REQUEST_MALFORMED', ['REQUEST_MALFORMED', 'manager cannot use the request']],
   ['REQUEST_TOO_LARGE', ['REQUEST_TOO_LARGE', 'manager finds the request too large']],
   ['UNLOCK_KEY_NOT_KEPT', ['UNLOCK_KEY_NOT_KEPT', 'the unlock key is not kept in the cluster']],

@@ -4,6 +4,12 @@ export const MAX_CSR_BYTES = 65_536
 /** Longest join token looked at, in characters. Docker's own have 85 or 87. */
 export const MAX_TOKEN_CHARS = 256
 
+/** Longest signature of a recovery, in bytes. P-384 has 104 at most. */
+export const MAX_SIGNATURE_BYTES = 1024
+
+/** Longest challenge of a recovery, in bytes. Ours have 40. */
+export const MAX_CHALLENGE_BYTES = 256
+
 /** Longest id (node, session, task, secret, service), in characters. Docker's have 25, task-bound secret ids twice that. */
 export const MAX_ID_CHARS = 128
 

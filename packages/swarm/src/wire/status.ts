@@ -26,6 +26,8 @@ const peer = (code: string, message: string): WireStatus => row(Code.PermissionD
 const locked = row(Code.Unavailable, 'KEY_FILE_LOCKED', 'manager is locked and needs its unlock key')
 const evicted = peer('PEER_EVICTED', 'Permission denied: node has been removed from this cluster')
 
+const recovery = (code: string, message: string): WireStatus => row(Code.PermissionDenied, code, message)
+
 const TABLE: ReadonlyMap<string, WireStatus> = new Map(
   Object.entries({
     JOIN_TOKEN_REJECTED: token,
@@ -48,8 +50,17 @@ const TABLE: ReadonlyMap<string, WireStatus> = new Map(
     PEER_UNKNOWN: peer('PEER_UNKNOWN', 'Permission denied: node is not a member of this cluster'),
     PEER_WRONG_CLUSTER: peer('PEER_WRONG_CLUSTER', 'Permission denied: certificate is of another cluster'),
     PEER_WRONG_ROLE: peer('PEER_WRONG_ROLE', 'Permission denied: certificate is of a role that the node no longer has'),
+    PEER_ROLE_STALE: peer('PEER_ROLE_STALE', 'Permission denied: certificate is from before the role was last changed'),
     PEER_EXPIRED: peer('PEER_EXPIRED', 'Permission denied: certificate has expired'),
     PEER_NOT_YET_VALID: peer('PEER_NOT_YET_VALID', 'Permission denied: certificate is not valid yet'),
+    RECOVERY_CHALLENGE_EXPIRED: row(
+      Code.FailedPrecondition,
+      'RECOVERY_CHALLENGE_EXPIRED',
+      'challenge is too old, ask for a new one',
+    ),
+    RECOVERY_PROOF_INVALID: recovery('RECOVERY_PROOF_INVALID', 'Permission denied: not signed by the last key'),
+    RECOVERY_KEY_SUPERSEDED: recovery('RECOVERY_KEY_SUPERSEDED', 'Permission denied: not the last key of the node'),
+    RECOVERY_AWAITS_APPROVAL: recovery('RECOVERY_AWAITS_APPROVAL', 'Permission denied: an operator has to approve'),
     CALLER_ANONYMOUS: peer('CALLER_ANONYMOUS', roleText('no client certificates in request')),
     CALLER_ROLE: peer(
       'CALLER_ROLE',

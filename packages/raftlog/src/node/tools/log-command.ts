@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
 import { RaftLogError } from '../../errors.ts'
-import { isClear } from '../../key-wrapper.ts'
+import { anyOf } from '../../keepers/any-of.ts'
+import { isAnyOf, isClear } from '../../key-wrapper.ts'
 import { decodeKeyring } from '../../keyring.ts'
-import type { KeyStore } from '../../ports.ts'
+import type { KeyStore, KeyWrapper } from '../../ports.ts'
 import { inspectLog } from '../../tools/inspect-log.ts'
 import type { RepairReport } from '../../tools/repair-log.ts'
 import type { ToolKeys } from '../../tools/tool-parts.ts'
@@ -147,10 +148,18 @@ function readArguments(args: readonly string[]) {
 const MAX_KEYS = 2
 const KEY_MAX_AGE_MS = 60 * 60 * 1000
 
+/** The secret that was given, as one of several keepers if the ring has several. */
+async function wrapperFor(store: Pick<KeyStore, 'load'>, { secret, world }: Asked): Promise<KeyWrapper> {
+  const wrapper = await openSecret(secret, world.input)
+  const bytes = isClear(wrapper.id) ? null : await store.load()
+  return bytes !== null && isAnyOf(decodeKeyring(bytes).wrapperId) ? anyOf([wrapper]) : wrapper
+}
+
 async function toolKeys(asked: Asked): Promise<ToolKeys> {
+  const store = fileKeyStore(asked.keys ?? '')
   return {
-    store: fileKeyStore(asked.keys ?? ''),
-    wrapper: await openSecret(asked.secret, asked.world.input),
+    store,
+    wrapper: await wrapperFor(store, asked),
     cache: dataKeyCache({ maxKeys: MAX_KEYS, maxAgeMs: KEY_MAX_AGE_MS, clock: systemClock }),
     random: systemRandom,
   }

@@ -6,7 +6,7 @@ import { clearWrapper, UNLOCK_KEY_BYTES, unlockKeyWrapper } from '../../key-wrap
 import type { KeyWrapper } from '../../ports.ts'
 import { passphraseWrapper } from '../keepers/passphrase.ts'
 import { systemRandom } from '../system.ts'
-import { guarded } from '../system-error.ts'
+import { guarded, isAbsent } from '../system-error.ts'
 
 /** What unlocks, and where it is kept: a path, or `-` for what is piped in. Never the secret itself. */
 export type SecretSource =
@@ -21,7 +21,9 @@ const UNLOCK_KEY = /^SWMKEY-1-([A-Za-z0-9+/]{43})$/
 async function readSecret(path: string, input: () => Promise<Uint8Array>): Promise<string> {
   if (path === '-') return decode(await input())
   return await guarded(async () => {
-    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+      throw isAbsent(error) ? new RaftLogError('KEYS_WRONG', 'file of the secret is not there; give its path') : error
+    })
     try {
       const found = await handle.stat()
       if (!found.isFile()) throw new RaftLogError('KEYS_WRONG', 'secret is not in a file; pipe it in with "-"')

@@ -1,0 +1,69 @@
+import type { KeyWrapper } from '@leastwise/identity'
+import { type BackupSource, clearWrapper, type SealedLog, type SnapshotSource } from '@leastwise/raftlog'
+import type { Announce } from '../announce.ts'
+import type { Issuing } from './issuing.ts'
+import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
+import { openStore, type Store } from './store.ts'
+import { unsignedIn } from './unsigned.ts'
+
+/** What the work that one manager does for all has to hand. */
+export interface BackgroundWork {
+  readonly store: Store
+  readonly issuing: Issuing
+  readonly announce: Announce
+  readonly now: () => number
+}
+
+/** Where the cluster's state lies: in a log of this manager's own, or in one that several managers share. */
+export interface Engine {
+  readonly kind: 'etcd' | 'file'
+  /** What a backup is made of. */
+  readonly source: BackupSource
+  /** Bytes of an unfinished write that opening dropped, or null. */
+  readonly repairedBytes: number | null
+  readonly openStore: (options: {
+    readonly signal: AbortSignal
+    readonly fail: (error: unknown) => void
+  }) => Promise<Store>
+  /**
+   * Wraps what this manager keeps under another key. What had lain open before is replaced; `identity` goes in the same write.
+   */
+  readonly lock: (
+    wrapper: KeyWrapper,
+    options: { readonly identity: ManagerIdentity; readonly snapshot: SnapshotSource },
+  ) => Promise<void>
+  readonly unlock: () => Promise<void>
+  /** Takes from a manager that was removed what it could read the log with. */
+  readonly expel: (nodeId: string, options: { readonly snapshot: SnapshotSource }) => Promise<void>
+  /** What one manager has to do for all, until the signal fires or it is done. */
+  readonly background: (work: BackgroundWork, options: { readonly signal: AbortSignal }) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** The embedded default: one manager, its log in its data directory. */
+export function fileEngine(log: SealedLog, keys: ManagerKeys): Engine {
+  return {
+    kind: 'file',
+    source: log,
+    repairedBytes: log.repair?.droppedBytes ?? null,
+    openStore: async () => await openStore(log),
+    lock: async (wrapper, { identity, snapshot }) => {
+      await keys.withIdentity(identity, async () => {
+        await log.lock(wrapper, { snapshot })
+      })
+    },
+    unlock: async () => {
+      await log.rewrap(clearWrapper)
+    },
+    expel: async () => {
+      // The only manager cannot be removed, and no other had the key.
+      await Promise.resolve()
+    },
+    background: async ({ store, issuing }) => {
+      await issuing.issueAll(unsignedIn(store))
+    },
+    close: async () => {
+      await log.close()
+    },
+  }
+}

@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto'
+import { isEvicted, nodeOf, parseClusterId } from '@leastwise/identity'
+import { type EtcdClient, EtcdLogError, type KeyPin, type KeyRange, type SharedLog } from '@leastwise/raftlog-etcd'
+import { OrchestratorError } from '../../errors.ts'
+import { foundedCluster } from '../issuing.ts'
+import type { ManagerIdentity } from '../manager-keys.ts'
+import type { Store } from '../store.ts'
+import {
+  type AdmissionRequest,
+  decodeAnswer,
+  decodeRequest,
+  decodeSigned,
+  encodeAnswer,
+  encodeRequest,
+  encodeSigned,
+  REQUEST_AGE_MS,
+} from './admission-statement.ts'
+import { isMemberOf } from './member-id.ts'
+import { managerBehind, signed } from './signed-by-manager.ts'
+
+const folder = (clusterId: string, name: string): string => `/leastwise-orchestrator/${clusterId}/${name}/`
+const requests = (clusterId: string): KeyRange => {
+  const start = folder(clusterId, 'asking')
+  return { key: start, end: `${start.slice(0, -1)}0` }
+}
+/** The answer to one request: another request, even of the same manager, waits for another one. */
+const answerKey = (clusterId: string, statement: Uint8Array): string =>
+  folder(clusterId, 'admitted') + createHash('sha256').update(statement).digest('hex')
+
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
+
+export interface AskOptions {
+  readonly etcd: EtcdClient
+  readonly identity: ManagerIdentity
+  readonly request: AdmissionRequest
+  readonly now: () => number
+  readonly waitMs: number
+  readonly signal: AbortSignal
+}
+
+/**
+ * Asks the managers of the cluster to let this one read the log, and waits for the answer of one of them.
+ *
+ * @returns where the chain of data keys stands, to open the log with.
+ * @throws {@link OrchestratorError} `ADMISSION_REFUSED` when nobody answered in time.
+ */
+export async function askForAdmission(options: AskOptions): Promise<KeyPin> {
+  const { etcd, identity, request, now, waitMs, signal } = options
+  const { clusterId } = request
+  const statement = encodeRequest(request)
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(waitMs)])
+  const at = answerKey(clusterId, statement)
+  const key = requests(clusterId).key + request.memberId
+  const value = encodeSigned(signed(statement, identity))
+  try {
+    const { revision } = await etcd.txn({ compare: [], success: [{ kind: 'put', key, value }] }, { signal: deadline })
+    for await (const { events } of etcd.watch({ key: at }, revision, { signal: deadline })) {
+      for (const { kind, value: answered } of events) {
+        const pin = kind === 'put' ? await pinIn(answered, request, identity, now()) : null
+        if (pin !== null) return pin
+      }
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!deadline.aborted) throw error
+  } finally {
+    const clear = [key, at].map((gone) => ({ kind: 'delete', key: gone }) as const)
+    await etcd.txn({ compare: [], success: clear }, { signal: AbortSignal.timeout(2000) }).catch(() => undefined)
+  }
+  throw new OrchestratorError(
+    'ADMISSION_REFUSED',
+    'no manager let this one into the log; see that another manager is running and that this one was not removed, then start it again',
+  )
+}
+
+async function pinIn(
+  bytes: Uint8Array,
+  { clusterId, memberId, boxKey }: AdmissionRequest,
+  { trustBundle }: ManagerIdentity,
+  now: number,
+): Promise<KeyPin | null> {
+  const record = decodeSigned(bytes)
+  const answer = record === null ? null : decodeAnswer(record.statement)
+  if (record === null || answer === null) return null
+  // Whoever can write to etcd can write an answer; only another manager can sign one, and only for this very request.
+  if (answer.clusterId !== clusterId || answer.memberId !== memberId || !same(answer.boxKey, boxKey)) return null
+  const peer = await managerBehind(record, { trustBundle, clusterId: parseClusterId(clusterId), now })
+  return peer === null ? null : { generation: answer.generation, mark: answer.mark }
+}
+
+export interface AdmitOptions {
+  readonly etcd: EtcdClient
+  readonly log: SharedLog
+  readonly store: Store
+  readonly identity: () => ManagerIdentity
+  readonly now: () => number
+  readonly onAdmitted: (memberId: string) => void
+  readonly signal: AbortSignal
+}
+
+/** Answers managers that ask, until the signal fires: wraps the data key for each that the cluster knows as a manager. */
+export async function admitManagers(options: AdmitOptions): Promise<void> {
+  const { etcd, store, signal } = options
+  const range = requests(foundedCluster(store.state()).clusterId)
+  const waiting = await etcd.range(range, { signal })
+  for (const { value } of waiting.kvs) await admitOne(value, options)
+  for await (const { events } of etcd.watch(range, waiting.revision + 1n, { signal }))
+    for (const { kind, value } of events) if (kind === 'put') await admitOne(value, options)
+}
+
+async function admitOne(
+  value: Uint8Array,
+  { etcd, log, store, identity, now, onAdmitted, signal }: AdmitOptions,
+): Promise<void> {
+  const record = decodeSigned(value)
+  const request = record === null ? null : decodeRequest(record.statement)
+  if (record === null || request === null || !(await mayEnter(request, record, store, now()))) return
+  const { clusterId, memberId, boxKey } = request
+  try {
+    await log.membership.admit({ id: memberId, publicKey: boxKey })
+  } catch (error) {
+    // The name is taken by another box key: whoever asks is told nothing, and the one who leads goes on.
+    if (error instanceof EtcdLogError && error.code === 'MEMBER_EXISTS') return
+    throw error
+  }
+  const { generation, mark } = log.membership.pin
+  const answer = encodeAnswer({ clusterId, memberId, boxKey, generation, mark })
+  const put = {
+    kind: 'put',
+    key: answerKey(clusterId, record.statement),
+    value: encodeSigned(signed(answer, identity())),
+  } as const
+  await etcd.txn({ compare: [], success: [put] }, { signal })
+  onAdmitted(memberId)
+}
+
+/** Whether the request is of a manager that is in the cluster now, and of today. */
+async function mayEnter(
+  request: AdmissionRequest,
+  record: Parameters<typeof managerBehind>[0],
+  store: Store,
+  now: number,
+): Promise<boolean> {
+  const state = store.state()
+  const { clusterId, roots } = foundedCluster(state)
+  if (request.clusterId !== clusterId || Math.abs(now - request.at) > REQUEST_AGE_MS) return false
+  const trustBundle = roots[0].certificate
+  const peer = await managerBehind(record, { trustBundle, clusterId: parseClusterId(clusterId), now })
+  const node = nodeOf(state.membership, request.nodeId)
+  return (
+    peer?.nodeId === request.nodeId &&
+    node?.role === 'manager' &&
+    !isEvicted(state.membership, request.nodeId) &&
+    isMemberOf(request.memberId, request.nodeId)
+  )
+}

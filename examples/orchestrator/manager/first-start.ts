@@ -1,0 +1,49 @@
+import type { Anchoring } from '@leastwise/raftlog'
+import { formatAddress, parseAddress } from '../address.ts'
+import { OrchestratorError } from '../errors.ts'
+import type { NewTokenAnswer } from '../operator/answers.ts'
+import { type Given, textOf } from '../operator/command.ts'
+import { tokenFrom } from '../token-given.ts'
+import { foundInEtcd, joinAsManager } from './etcd/first-start.ts'
+import { connectEtcd, type EtcdSettings } from './etcd/settings.ts'
+import { foundOutside } from './external-ca/found-outside.ts'
+import type { ExternalCaSettings } from './external-ca/settings.ts'
+import { type FoundOptions, foundCluster } from './found.ts'
+
+/** What the command line says about where the cluster's state and its key are. */
+export interface FirstStartOptions {
+  readonly etcd: EtcdSettings | null
+  readonly externalCa: ExternalCaSettings | null
+  readonly anchoring: Anchoring | null
+  readonly signal: AbortSignal
+}
+
+/**
+ * Founds a cluster, or joins the one that `--join` leads to.
+ *
+ * @returns the first join tokens of a new cluster.
+ */
+export async function firstStart(
+  dataDirectory: string,
+  given: Given,
+  { etcd, externalCa, anchoring, signal }: FirstStartOptions,
+): Promise<readonly NewTokenAnswer[]> {
+  const join = textOf(given, 'join')
+  const founding = async (): Promise<FoundOptions> => {
+    const now = Date.now()
+    const authority = externalCa === null ? {} : { authority: await foundOutside(externalCa, { now, signal }) }
+    return { now, signal, ...authority, ...(anchoring === null ? {} : { anchoring }) }
+  }
+  if (etcd === null) {
+    if (join === undefined) return await foundCluster(dataDirectory, await founding())
+    throw new OrchestratorError('USAGE', 'several managers share their log in etcd: start with --engine etcd to join')
+  }
+  if (join !== undefined) {
+    const addresses = join.split(',').map((address) => formatAddress(parseAddress(address)))
+    const [first = '', ...rest] = addresses
+    await joinAsManager(dataDirectory, { addresses: [first, ...rest], token: tokenFrom(given), signal })
+    return []
+  }
+  await using client = connectEtcd(etcd)
+  return await foundInEtcd(dataDirectory, client, await founding())
+}

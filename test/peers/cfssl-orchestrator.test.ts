@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { parseCertificateChain } from '@leastwise/identity'
+import { clearWrapper, openKeyFile } from '@leastwise/identity/node'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { CaAnswer, NodeAnswer } from '../../examples/orchestrator/operator/answers.ts'
+import { answerOf, type Manager, refusalCode, run, Sandbox } from '../orchestrator/cluster-processes.ts'
+import { freePort, type MadeCa, makeCa, makeServerCertificate, START_MS } from './support/cfssl.ts'
+import { describePeer, needs, program } from './support/needs.ts'
+import { until } from './support/until.ts'
+
+const TOKEN_KEY = '0123456789abcdef0123456789abcdef'
+const CONFIG = {
+  signing: {
+    default: {
+      usages: ['signing', 'key encipherment', 'server auth', 'client auth'],
+      expiry: '2160h',
+      auth_key: 'primary',
+    },
+  },
+  auth_keys: { primary: { type: 'standard', key: TOKEN_KEY } },
+}
+
+describePeer('the orchestrator with cfssl', needs('cfssl'), () => {
+  let sandbox: Sandbox
+  let ca: MadeCa
+  let tls: ReturnType<typeof makeServerCertificate>
+  let port: number
+  let server: ChildProcess
+  let manager: Manager
+  let options: readonly string[]
+  let client: readonly string[]
+
+  /** A server that wants a client certificate under its own root, and a token with each request. */
+  async function start(): Promise<ChildProcess> {
+    const child = spawn(
+      program('cfssl'),
+      [
+        ...['serve', '-loglevel=5', '-address=127.0.0.1', `-port=${port}`, '-config', sandbox.path('config.json')],
+        ...['-ca', ca.certificate, '-ca-key', ca.key, '-mutual-tls-ca', ca.certificate],
+        ...['-tls-cert', tls.certificate, '-tls-key', tls.key],
+      ],
+      { cwd: sandbox.directory, stdio: 'ignore' },
+    )
+    sandbox.atEnd(() => child.kill('SIGKILL'))
+    await until('cfssl listens', START_MS, async () => {
+      if (child.exitCode !== null) throw new Error(`cfssl ended with ${child.exitCode}`)
+      const probe = connect(port, '127.0.0.1')
+      const outcome = await Promise.race([
+        once(probe, 'connect').then(() => true as const),
+        once(probe, 'error').then(() => null),
+      ]).catch(() => null)
+      probe.destroy()
+      return outcome
+    })
+    return child
+  }
+
+  const leafIn = async (file: string) => {
+    const content = await (await openKeyFile(file)).load(clearWrapper)
+    return parseCertificateChain(content?.certificateChain ?? '')[0]!
+  }
+
+  beforeAll(async () => {
+    sandbox = new Sandbox()
+    ca = makeCa(sandbox.directory, 'external', { algo: 'ecdsa', size: 256 })
+    tls = makeServerCertificate(sandbox.directory, ca)
+    writeFileSync(sandbox.path('config.json'), JSON.stringify(CONFIG), { mode: 0o600 })
+    writeFileSync(sandbox.path('token-key'), TOKEN_KEY, { mode: 0o600 })
+    port = await freePort()
+    options = [
+      ...['--external-ca', `https://127.0.0.1:${port}`, '--external-ca-root', ca.certificate],
+      ...['--external-ca-auth-key-file', sandbox.path('token-key')],
+    ]
+    client = ['--external-ca-client-cert', tls.certificate, '--external-ca-client-key', tls.key]
+    server = await start()
+    manager = await sandbox.manager('manager', '127.0.0.1:0', { more: [...options, ...client] })
+  })
+  afterAll(async () => {
+    await sandbox[Symbol.asyncDispose]()
+  })
+
+  it('founds a cluster on its root, without its key', async () => {
+    const info = await manager.call<CaAnswer>('ca/info')
+    expect(info.certificate).toBe(ca.root.pem)
+    expect(info.externalCa?.addresses).toEqual([`https://127.0.0.1:${port}/api/v1/cfssl/authsign`])
+    expect((await leafIn(join(manager.data, 'state', 'node.key'))).issuer.der).toEqual(ca.root.subject.der)
+  })
+
+  it('does not found one for somebody whom it does not know', async () => {
+    const founding = ['manager', '--data', sandbox.path('stranger'), '--listen', '127.0.0.1:0', '--json', ...options]
+    // It says why and closes; when the end of the connection overtakes what it said, only that is seen.
+    expect(['EXTERNAL_CA_REFUSED', 'EXTERNAL_CA_UNREACHABLE']).toContain(refusalCode(await run(founding)))
+  })
+
+  it('signs for a worker, and after it was killed for the one that waited meanwhile', async () => {
+    const first = await sandbox.worker(manager, 'first')
+    expect((await leafIn(join(first.data, 'node.key'))).issuer.der).toEqual(ca.root.subject.der)
+    server.kill('SIGKILL')
+    await once(server, 'exit')
+    const joining = sandbox.worker(manager, 'second')
+    joining.catch(() => undefined)
+    await manager.process.wait('signing-delayed', (line) => line['code'] === 'EXTERNAL_CA_UNREACHABLE')
+    const nodes = await manager.call<readonly NodeAnswer[]>('node/ls')
+    expect(nodes.map(({ certificate }) => certificate).sort()).toEqual(['issued', 'issued', 'pending'])
+    server = await start()
+    expect((await joining).nodeId).not.toBe(first.nodeId)
+  })
+
+  it('knows the manager by the certificate that it issued, from the second start on', async () => {
+    await manager.process.kill('SIGTERM')
+    manager = await sandbox.manager('manager', '127.0.0.1:0', { more: options })
+    const before = await leafIn(join(manager.data, 'state', 'node.key'))
+    answerOf(await manager.operate(['node', 'renew', manager.nodeId]))
+    const after = await leafIn(join(manager.data, 'state', 'node.key'))
+    expect(after.serial).not.toBe(before.serial)
+    expect(after.issuer.der).toEqual(ca.root.subject.der)
+  })
+})
