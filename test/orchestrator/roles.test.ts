@@ -123,10 +123,10 @@ describe('a change of role', () => {
 })
 
 describe('the list of certificates that are refused', () => {
-  it('holds what the evictions say, is numbered by them, and outlives a restart', async () => {
+  it('holds what the evictions say, has a number of its own, and outlives a restart', async () => {
     const { certificates } = await evictions()
     const crl = await manager.call<CrlAnswer>('cluster/crl')
-    expect(crl).toMatchObject({ entries: certificates.length, number: certificates.length })
+    expect(crl.entries).toBe(certificates.length)
     expect(crl.nextUpdate - Date.now()).toBeLessThanOrEqual(86_400_000)
     const { serial } = (await nodeOf(leaving.nodeId))!
     await manager.call('node/rm', { node: leaving.nodeId })
@@ -139,7 +139,7 @@ describe('the list of certificates that are refused', () => {
     manager = await sandbox.manager('manager')
     expect(await evictions()).toEqual(after)
     const next = await manager.call<CrlAnswer>('cluster/crl', { lifeMs: 3_600_000 })
-    expect(next.number).toBe(crl.number + 1)
+    expect(next.number).toBeGreaterThan(crl.number)
     expect(next.entries).toBe(crl.entries + 1)
     expect(next.nextUpdate).toBeLessThan(crl.nextUpdate)
   })
