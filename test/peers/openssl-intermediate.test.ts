@@ -33,7 +33,7 @@ describePeer('openssl and issuing intermediates', needs('openssl'), () => {
     expect(shown).toContain(`DNS:swarm-worker`)
     expect(shown).toContain(`DNS:${cluster.clusterId}`)
     expect(shown).toContain('CA:TRUE, pathlen:0')
-    expect(shown).toMatch(/Key Usage: critical\s+Certificate Sign\n/)
+    expect(shown).toMatch(/Key Usage: critical\s+Certificate Sign, CRL Sign\n/)
   })
 
   it('refuses what the table of intermediates says that it refuses', async () => {
