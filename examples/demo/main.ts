@@ -34,7 +34,10 @@ const { values: given } = parseArgs({
 })
 const json = given.json === true
 const onEtcd = given.engine === 'etcd'
-if (!onEtcd && given.engine !== 'file') throw new Error('the engine is file or etcd')
+if (!onEtcd && given.engine !== 'file') {
+  process.stderr.write('demo: the engine is file or etcd\n')
+  process.exit(2)
+}
 if (onEtcd && !hasEtcd()) {
   process.stderr.write(
     'demo: etcd is not installed here; install it (Debian: etcd-server), or leave --engine etcd out\n',

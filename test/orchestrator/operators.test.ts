@@ -109,6 +109,12 @@ describe('an operator from afar', () => {
     expect(told['operator']).toBe(listed?.id)
   })
 
+  it('writes no file on the machine of the manager', async () => {
+    const file = sandbox.path('from-afar.backup')
+    expect(refusalCode(await afar(alice, ['backup', file]))).toBe('OPERATOR_REFUSED')
+    expect(existsSync(file)).toBe(false)
+  })
+
   it('is no node, and a node is no operator: workers and managers are refused', async () => {
     const nodes = [
       await ofNode(join(worker.data, 'node.key'), 'of-worker'),

@@ -26,6 +26,12 @@ export interface OperatorEndpoint {
 /** Operators are few, and each command has a connection of its own. */
 const MAX_CONNECTIONS = 64
 const MAX_REQUEST_MS = 60_000
+/** What names a file of the manager's machine: from afar it would be a way to write there. */
+const ON_THE_MACHINE: ReadonlySet<string> = new Set(['backup/create'])
+
+const onlyOnTheMachine = (): never => {
+  throw new OrchestratorError('OPERATOR_REFUSED', "this writes a file of the manager's machine; run the command there")
+}
 
 /**
  * Serves operators from afar what the local socket serves: over TLS, to whoever shows the certificate of an operator that is in good standing at
@@ -60,7 +66,7 @@ export async function serveOperators(
     }
     const [path = ''] = (request.url ?? '').split('?')
     announce({ event: 'operator-call', operator: operator.operatorId, path: path.slice(1) })
-    void answerOperator(request, response, find)
+    void answerOperator(request, response, (asked) => (ON_THE_MACHINE.has(asked) ? onlyOnTheMachine : find(asked)))
   })
   // A renewed certificate of this manager, and another trust bundle, act on the next connection.
   const leave = tls.serve(server)
