@@ -97,6 +97,18 @@ describe('a store that managers share', () => {
     expect(at(logs, 0).lastIndex).toBe(2n)
   })
 
+  it('takes commands together that are too large for one append, and refuses what is too large by itself', async () => {
+    const { stores } = await managers(1)
+    const store = at(stores, 0)
+    const large = new Uint8Array(400_000)
+    const made = ['a', 'b', 'c', 'd', 'e'].map(async (name) => await store.commit(() => [createSecret(name, large)]))
+    const huge = store.commit(() => ['f', 'g', 'h'].map((name) => createSecret(name, large)))
+    const small = store.commit(() => [createSecret('small')])
+    await expect(huge).rejects.toThrowCode('ENTRY_TOO_LARGE')
+    await Promise.all([...made, small])
+    expect(names(store.state())).toEqual(['a', 'b', 'c', 'd', 'e', 'small'])
+  })
+
   it('opens from a snapshot and what came after it', async () => {
     const cluster = testCluster()
     const { stores, logs } = await managers(2, cluster)

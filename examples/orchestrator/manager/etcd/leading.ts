@@ -16,6 +16,8 @@ const PAUSE_MS = 500
 
 const PASSING: ReadonlySet<string> = new Set([
   'APPEND_UNKNOWN',
+  // Somebody has to make room; until then this manager goes on answering.
+  'ETCD_FULL',
   'ETCD_UNREACHABLE',
   'LEADERSHIP_LOST',
   // Another manager does the same work, or has done it.
@@ -32,7 +34,7 @@ export async function leadForAll(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   for (;;) {
-    await using leadership = await member.log.campaign({ name: 'manager', ttlMs: LEADERSHIP_MS, signal })
+    await using leadership = await lead(member.log, signal)
     work.announce({ event: 'leading', nodeId: member.nodeId })
     const ends = AbortSignal.any([leadership.signal, signal])
     const jobs = [
@@ -61,12 +63,19 @@ export async function leadForAll(
     )
     signal.throwIfAborted()
     work.announce({ event: 'leading-ended', nodeId: member.nodeId })
-    await leave(leadership)
   }
 }
 
-const leave = async (leadership: Leadership): Promise<void> => {
-  await leadership.resign().catch(() => undefined)
+async function lead(log: SharedLog, signal: AbortSignal): Promise<Leadership> {
+  for (;;) {
+    try {
+      return await log.campaign({ name: 'manager', ttlMs: LEADERSHIP_MS, signal })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isPassing(error)) throw error
+      await systemClock.sleep(PAUSE_MS, { signal })
+    }
+  }
 }
 
 /** Repeats a job that etcd interrupted, for as long as this manager leads. */

@@ -1,5 +1,5 @@
 import type { Snapshot } from '@leastwise/raftlog'
-import { EtcdLogError, type SharedLog } from '@leastwise/raftlog-etcd'
+import { EtcdLogError, MAX_SHARED_APPEND_BYTES, type SharedLog } from '@leastwise/raftlog-etcd'
 import { asError } from '../../errors.ts'
 import { decodePlain, encodePlain } from '../../plain-data.ts'
 import { sleepUntilWoken } from '../../sleepers.ts'
@@ -33,6 +33,8 @@ interface Decided {
 
 const applied = (state: ClusterState, data: Uint8Array): ClusterState =>
   (decodePlain(data) as readonly ClusterEvent[]).reduce(evolve, state)
+
+const sizeOf = (entries: readonly Uint8Array[]): number => entries.reduce((sum, { length }) => sum + length, 0)
 
 const isConflict = (error: unknown): boolean => error instanceof EtcdLogError && error.code === 'LOG_CONFLICT'
 
@@ -121,11 +123,15 @@ export async function openSharedStore(log: SharedLog, { signal, fail }: SharedSt
         if (durableIndex !== decidedOn) continue
       }
       if (writing.length > 0) {
+        const entries = writing.map(({ events }) => encodePlain(events))
+        if (writing.length > 1 && sizeOf(entries) > MAX_SHARED_APPEND_BYTES) {
+          // Together they are too large for etcd, which says nothing about each of them.
+          await settleEach(batch.slice(0, batch.length >> 1))
+          await settleEach(batch.slice(batch.length >> 1))
+          return
+        }
         try {
-          const { last } = await log.append(
-            writing.map(({ events }) => encodePlain(events)),
-            { at: decidedOn + 1n },
-          )
+          const { last } = await log.append(entries, { at: decidedOn + 1n })
           await reached(last)
         } catch (error) {
           if (!isConflict(error)) throw error
@@ -139,18 +145,19 @@ export async function openSharedStore(log: SharedLog, { signal, fail }: SharedSt
       return
     }
   }
+  /** The same; what fails is told to everybody who waits. */
+  const settleEach = async (batch: readonly Waiting[]): Promise<void> => {
+    try {
+      await settle(batch)
+    } catch (error) {
+      for (const { reject } of batch) reject(broken ?? error)
+    }
+  }
   const work = async (): Promise<void> => {
     if (working) return
     working = true
     try {
-      while (queue.length > 0) {
-        const batch = queue.splice(0)
-        try {
-          await settle(batch)
-        } catch (error) {
-          for (const { reject } of batch) reject(broken ?? error)
-        }
-      }
+      while (queue.length > 0) await settleEach(queue.splice(0))
     } finally {
       working = false
     }
