@@ -101,7 +101,8 @@ describePeer('three managers over three members of etcd', needs('etcd'), () => {
     const back = await sandbox.manager('m1', first.address, { more: etcd.managerArguments })
     expect(await secretNames(back)).toEqual(['after', 'before', 'between'])
     await createSecret(back, 'again')
-    await until('the secret at the other manager', async () => (await secretNames(third)).includes('again'))
+    // Nobody waits for the other one to notice: whoever is asked knows what any of them has acknowledged.
+    expect(await secretNames(third)).toContain('again')
   })
 
   it('let a leader that slept commit nothing on what it remembers', { timeout: TEST_MS }, async () => {

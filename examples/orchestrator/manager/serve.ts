@@ -262,10 +262,20 @@ export async function serveCluster(
     ...operatorOperations(context),
     ...backupOperations(context),
   }
+  /** Whichever manager is asked, an operator sees what any of them has acknowledged. */
+  const fresh =
+    (operation: Operation): Operation =>
+    async (request) => {
+      await store.upToDate()
+      return await operation(request)
+    }
   let endpoint: OperatorEndpoint | null = null
   return {
     address,
-    find: (path) => (Object.hasOwn(operations, path) ? operations[path] : undefined),
+    find: (path) => {
+      const operation = Object.hasOwn(operations, path) ? operations[path] : undefined
+      return operation === undefined ? undefined : fresh(operation)
+    },
     serveOperators: async (at, find) => {
       const trust = (): OperatorTrust => ({ roots: trustedRoots(), clusterId, now: now() })
       endpoint = await serveOperators(at, find, { tls, trust, store, announce })

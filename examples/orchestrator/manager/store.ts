@@ -19,6 +19,8 @@ export const ENTRIES_PER_SNAPSHOT = 1_000n
 export interface Store {
   /** What is durable. */
   readonly state: () => ClusterState
+  /** Resolves when `state` holds everything that anybody was told is durable before the call, also by another manager. */
+  readonly upToDate: () => Promise<void>
   /**
    * Decides what `plan` asks for on the newest state and resolves when its events are durable; all of them in one log
    * entry, so that a crash leaves all or none. Rejects with the decider's coded error, and then nothing has changed.
@@ -79,6 +81,10 @@ export async function openStore(log: SealedLog): Promise<Store> {
 
   return {
     state: () => durable,
+    // Nobody else writes, and what was acknowledged was published before.
+    upToDate: async () => {
+      await Promise.resolve()
+    },
     snapshot: async (atLeast) => {
       // The log has an entry a moment before it is applied here.
       if (durableIndex < atLeast) await lastWrite

@@ -1,6 +1,7 @@
 import { clearWrapper, type SnapshotSource } from '@leastwise/raftlog'
 import { systemRandom } from '@leastwise/raftlog/node'
 import { createMemberKey, type EtcdClient, type SharedLog } from '@leastwise/raftlog-etcd'
+import { codeOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
 import type { ManagerKeys } from '../manager-keys.ts'
 import { ENTRIES_PER_SNAPSHOT } from '../store.ts'
@@ -89,7 +90,10 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
         if (isMemberOf(id, expelled)) await log.membership.remove(id, { snapshot })
     },
     background: async (work, options) => {
-      await removeOldKeys(work.store.snapshot)
+      // If another manager changes the data key at this moment, the next start finds what is left.
+      await removeOldKeys(work.store.snapshot).catch((error: unknown) => {
+        work.announce({ event: 'background-failed', code: codeOf(error) ?? 'INTERNAL' })
+      })
       await leadForAll(member, work, options)
     },
     close: async () => {

@@ -1,6 +1,8 @@
 import { listNodes } from '@leastwise/identity'
 import { systemClock } from '@leastwise/raftlog/node'
 import { EtcdLogError, type Leadership, type SharedLog } from '@leastwise/raftlog-etcd'
+import type { Announce } from '../../announce.ts'
+import { codeOf } from '../../errors.ts'
 import type { BackgroundWork } from '../engine.ts'
 import { ENTRIES_PER_SNAPSHOT } from '../store.ts'
 import { unsignedIn } from '../unsigned.ts'
@@ -58,7 +60,7 @@ export async function leadForAll(
     ]
     await Promise.all(
       jobs.map(async (job) => {
-        await untilEnd(job, ends)
+        await untilEnd(job, work.announce, ends)
       }),
     )
     signal.throwIfAborted()
@@ -78,15 +80,18 @@ async function lead(log: SharedLog, signal: AbortSignal): Promise<Leadership> {
   }
 }
 
-/** Repeats a job that etcd interrupted, for as long as this manager leads. */
-async function untilEnd(job: () => Promise<void>, ends: AbortSignal): Promise<void> {
+/**
+ * Repeats a job that failed, for as long as this manager leads. None of them is worth a manager: what makes the log useless ends it by way
+ * of its reader.
+ */
+async function untilEnd(job: () => Promise<void>, announce: Announce, ends: AbortSignal): Promise<void> {
   const hasEnded = (): boolean => ends.aborted
   while (!hasEnded()) {
     try {
       await job()
     } catch (error) {
       if (hasEnded()) return
-      if (!isPassing(error)) throw error
+      if (!isPassing(error)) announce({ event: 'background-failed', code: codeOf(error) ?? 'INTERNAL' })
     }
     await systemClock.sleep(PAUSE_MS, { signal: ends }).catch(() => undefined)
   }

@@ -83,8 +83,7 @@ export async function openSharedStore(log: SharedLog, { signal, fail }: SharedSt
       await sleepUntilWoken(sleepers, signal)
     }
   }
-  /** Everything that anybody was told is durable by now. */
-  const catchUp = async (): Promise<void> => {
+  const upToDate = async (): Promise<void> => {
     await reached((await log.refresh({ signal })).index)
   }
 
@@ -119,7 +118,7 @@ export async function openSharedStore(log: SharedLog, { signal, fail }: SharedSt
       const { writing, idle, refused } = decideAll(batch)
       // A refusal, or finding nothing to do, may rest on what has changed elsewhere.
       if (idle.length + refused.length > 0) {
-        await catchUp()
+        await upToDate()
         if (durableIndex !== decidedOn) continue
       }
       if (writing.length > 0) {
@@ -135,7 +134,7 @@ export async function openSharedStore(log: SharedLog, { signal, fail }: SharedSt
           await reached(last)
         } catch (error) {
           if (!isConflict(error)) throw error
-          await catchUp()
+          await upToDate()
           continue
         }
       }
@@ -170,11 +169,12 @@ export async function openSharedStore(log: SharedLog, { signal, fail }: SharedSt
     fail(error)
   })
   // A state that is known to be old would let in whom others have thrown out.
-  await Promise.race([catchUp(), following])
+  await Promise.race([upToDate(), following])
   check()
 
   return {
     state: () => durable,
+    upToDate,
     snapshot: async (atLeast): Promise<Snapshot> => {
       await reached(atLeast)
       return snapshotOf(durable, durableIndex, log.lastTerm)
