@@ -13,6 +13,7 @@ import { readStandardInput } from './operator/standard-input.ts'
 import { targetOf, targetOptions } from './operator/target.ts'
 import { taskCommands } from './operator/task-commands.ts'
 import { tokenCommands } from './operator/token-commands.ts'
+import { ownCaOptions } from './own-ca.ts'
 
 const operatorCommands: readonly OperatorCommand[] = [
   ...clusterCommands,
@@ -32,6 +33,7 @@ const USAGE = [
   'processes (run until stopped)',
   '  manager --data DIR --listen HOST:PORT [--advertise HOST:PORT] [--operator-listen HOST:PORT]',
   '      [--anchor FILE [--accept-rolled-back-log EPOCH]]  a file elsewhere that remembers how far the log had come',
+  '      [--ca-cert FILE --ca-key FILE]  found the cluster on a root of your own, or an intermediate followed by its root',
   '      with several managers: --engine etcd --etcd https://HOST:PORT,... --etcd-ca FILE --etcd-cert FILE --etcd-key FILE',
   '      [--etcd-name NAME], and for all but the first: --join HOST:PORT,... [--token TOKEN | --token-file FILE]',
   '      with the key of the root elsewhere: --external-ca https://HOST:PORT,... [--external-ca-root FILE, to found the cluster]',
@@ -97,7 +99,9 @@ async function dispatch(args: readonly string[]): Promise<number> {
       advertise: string,
       'dangerously-expose-manager-to-the-internet': { type: 'boolean' },
       ...Object.fromEntries(
-        [...etcdOptions, ...anchorOptions, ...externalCaOptions].map((option) => [option, string] as const),
+        [...ownCaOptions, ...etcdOptions, ...anchorOptions, ...externalCaOptions].map(
+          (option) => [option, string] as const,
+        ),
       ),
       join: string,
       token: string,

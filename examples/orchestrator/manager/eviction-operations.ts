@@ -1,8 +1,8 @@
-import { createCrl, evictionsIn, listEvictions, openAuthority, parseCertificate } from '@leastwise/identity'
-import { openSigner, systemVerifier } from '@leastwise/identity/node'
+import { createCrl, evictionsIn, listEvictions } from '@leastwise/identity'
 import { OrchestratorError } from '../errors.ts'
 import type { CrlAnswer, EvictionsAnswer } from '../operator/answers.ts'
 import { wholeNumberOrNull } from './fields.ts'
+import { issuerInLog } from './issuer-in-log.ts'
 import { foundedCluster } from './issuing.ts'
 import type { OperationContext } from './operations.ts'
 import type { Operation } from './operator-server.ts'
@@ -31,14 +31,10 @@ export function evictionOperations({ store, now }: OperationContext): Record<str
       const lifeMs = wholeNumberOrNull(request.body(), 'lifeMs') ?? CRL_LIFE_MS
       if (lifeMs === 0) throw new OrchestratorError('USAGE', 'a list is good for longer than that')
       const state = store.state()
-      const { certificate, privateKey } = foundedCluster(state).roots[0]
-      if (privateKey === null)
-        throw new OrchestratorError(
-          'ROOT_KEY_OUTSIDE',
-          'the key of the root is with an external ca, which makes its lists itself; node evictions says what belongs on them',
-        )
-      const parts = { certificate: parseCertificate(certificate), signer: openSigner(privateKey) }
-      const authority = await openAuthority(parts, { verifier: systemVerifier })
+      const authority = await issuerInLog(
+        foundedCluster(state),
+        ', which makes its lists itself; node evictions says what belongs on them',
+      )
       const [thisUpdate, nextUpdate] = [now() - BACKDATE_MS, now() + lifeMs]
       // Each list has a number of its own (RFC 5280 section 5.2.3), also when nothing was evicted in between.
       const number = Math.floor(thisUpdate / 1000)

@@ -3,17 +3,21 @@ import { formatAddress, parseAddress } from '../address.ts'
 import { OrchestratorError } from '../errors.ts'
 import type { NewTokenAnswer } from '../operator/answers.ts'
 import { type Given, textOf } from '../operator/command.ts'
+import type { OwnCa } from '../own-ca.ts'
 import { tokenFrom } from '../token-given.ts'
 import { foundInEtcd, joinAsManager } from './etcd/first-start.ts'
 import { connectEtcd, type EtcdSettings } from './etcd/settings.ts'
 import { foundOutside } from './external-ca/found-outside.ts'
 import type { ExternalCaSettings } from './external-ca/settings.ts'
 import { type FoundOptions, foundCluster } from './found.ts'
+import { foundOnOwnCa } from './genesis.ts'
 
 /** What the command line says about where the cluster's state and its key are. */
 export interface FirstStartOptions {
   readonly etcd: EtcdSettings | null
   readonly externalCa: ExternalCaSettings | null
+  /** A CA to found the cluster on; null for one of its own making. */
+  readonly ownCa: OwnCa | null
   readonly anchoring: Anchoring | null
   readonly signal: AbortSignal
 }
@@ -26,13 +30,18 @@ export interface FirstStartOptions {
 export async function firstStart(
   dataDirectory: string,
   given: Given,
-  { etcd, externalCa, anchoring, signal }: FirstStartOptions,
+  { etcd, externalCa, ownCa, anchoring, signal }: FirstStartOptions,
 ): Promise<readonly NewTokenAnswer[]> {
   const join = textOf(given, 'join')
   const founding = async (): Promise<FoundOptions> => {
     const now = Date.now()
-    const authority = externalCa === null ? {} : { authority: await foundOutside(externalCa, { now, signal }) }
-    return { now, signal, ...authority, ...(anchoring === null ? {} : { anchoring }) }
+    const authority =
+      externalCa !== null
+        ? await foundOutside(externalCa, { now, signal })
+        : ownCa !== null
+          ? await foundOnOwnCa(ownCa, { now })
+          : null
+    return { now, signal, ...(authority === null ? {} : { authority }), ...(anchoring === null ? {} : { anchoring }) }
   }
   if (etcd === null) {
     if (join === undefined) return await foundCluster(dataDirectory, await founding())

@@ -5,6 +5,7 @@ import {
   formatCertificateChain,
   localAuthority,
   openAuthority,
+  parseCertificate,
   parseClusterId,
   parseNodeId,
   type SigningAuthority,
@@ -20,7 +21,9 @@ import {
 import { createRoot } from '@leastwise/identity/x509'
 import { createId, hashPublicKey } from '@leastwise/tokens'
 import type { NewTokenAnswer } from '../operator/answers.ts'
+import type { OwnCa } from '../own-ca.ts'
 import type { ClusterCommand } from './cluster-state.ts'
+import { importOwnCa, type KeptRoot } from './import-own-ca.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
 import { newToken } from './tokens.ts'
 
@@ -40,15 +43,29 @@ export interface FoundingAuthority {
   readonly root: Certificate
   /** PKCS #8 DER, for the log; null when the key is somewhere else. */
   readonly privateKey: Uint8Array | null
+  /** What stands between the key and the root, lowest first. */
+  readonly intermediates: readonly Certificate[]
   readonly signing: SigningAuthority
 }
 
 /** A new root of the cluster's own. */
 async function newRoot(now: number): Promise<FoundingAuthority> {
   const { certificate, privateKey } = await createRoot({ now, serial: systemRandom.bytes(20) })
-  const authority = await openAuthority({ certificate, signer: openSigner(privateKey) }, { verifier: systemVerifier })
+  return await foundOn({ certificate: certificate.pem, privateKey })
+}
+
+async function foundOn({ certificate, privateKey, intermediates: pems = [] }: KeptRoot): Promise<FoundingAuthority> {
+  const root = parseCertificate(certificate)
+  const intermediates = pems.map((pem) => parseCertificate(pem))
+  const parts = { certificate: intermediates[0] ?? root, signer: openSigner(privateKey), intermediates }
+  const authority = await openAuthority(parts, { verifier: systemVerifier })
   const options = { random: systemRandom, verifier: systemVerifier, digest: systemDigest }
-  return { root: certificate, privateKey, signing: localAuthority(authority, options) }
+  return { root, privateKey, intermediates, signing: localAuthority(authority, options) }
+}
+
+/** A CA that the operator brought along. */
+export async function foundOnOwnCa(own: OwnCa, { now }: { readonly now: number }): Promise<FoundingAuthority> {
+  return await foundOn(await importOwnCa(own, { now, lifetimeMs: DEFAULT_LIFETIME_MS }))
 }
 
 /** Makes the first manager's identity and one join token for each role, on a new root unless another authority is given. */
@@ -56,7 +73,7 @@ export async function newCluster(
   now: number,
   { authority, signal }: { readonly authority?: FoundingAuthority; readonly signal?: AbortSignal } = {},
 ): Promise<Genesis> {
-  const { root, privateKey, signing } = authority ?? (await newRoot(now))
+  const { root, privateKey, intermediates, signing } = authority ?? (await newRoot(now))
   const clusterId = parseClusterId(createId(systemRandom))
   const nodeId = parseNodeId(createId(systemRandom))
   const key = createNodeKey()
@@ -67,7 +84,7 @@ export async function newCluster(
     { now, signal: signal ?? new AbortController().signal },
   )
   const trustBundle = root.pem
-  const certificateChain = formatCertificateChain([certificate])
+  const certificateChain = formatCertificateChain([certificate, ...intermediates])
   const bundle = new TextEncoder().encode(trustBundle)
   const tokens = (['worker', 'manager'] as const).map((role) =>
     newToken(bundle, { role, ttlMs: null, maxUses: null, overlapMs: null }, now),
@@ -85,6 +102,7 @@ export async function newCluster(
           clusterId,
           certificate: trustBundle,
           privateKey,
+          ...(intermediates.length === 0 ? {} : { intermediates: intermediates.map(({ pem }) => pem) }),
           lifetimeMs: DEFAULT_LIFETIME_MS,
           now,
         },

@@ -1,14 +1,38 @@
-import { crossSignRoot, DEFAULT_ROTATION_POLICY, parseCertificate, planRotation } from '@leastwise/identity'
+import {
+  type AuthorityRoot,
+  crossSignRoot,
+  DEFAULT_ROTATION_POLICY,
+  parseCertificate,
+  planRotation,
+} from '@leastwise/identity'
 import { openSigner, systemRandom, systemVerifier } from '@leastwise/identity/node'
 import { OrchestratorError } from '../errors.ts'
 import type { RootAnswer } from '../operator/answers.ts'
-import { wholeNumberOrNull } from './fields.ts'
+import type { OwnCa } from '../own-ca.ts'
+import { text, wholeNumberOrNull } from './fields.ts'
+import { importOwnCa } from './import-own-ca.ts'
 import { foundedCluster, type Issuing } from './issuing.ts'
 import type { OperationContext } from './operations.ts'
 import type { Operation } from './operator-server.ts'
 import { rotationMembers } from './rotation-driver.ts'
 
 const SERIAL_BYTES = 20
+
+async function newRoot(commonName: string, now: number): Promise<AuthorityRoot> {
+  // Of a manager's life this is a rare moment, and what makes roots takes long to load.
+  const { createRoot } = await import('@leastwise/identity/x509')
+  const { certificate, privateKey } = await createRoot({ now, serial: systemRandom.bytes(SERIAL_BYTES), commonName })
+  return { certificate: certificate.pem, privateKey }
+}
+
+/** The CA that came with the request; null when the cluster is to make one. */
+function ownCaIn(body: Readonly<Record<string, unknown>>): OwnCa | null {
+  if ((body['certificates'] ?? null) === null) return null
+  return {
+    certificates: text(body, 'certificates'),
+    privateKey: Uint8Array.from(Buffer.from(text(body, 'privateKey'), 'base64')),
+  }
+}
 
 /** What an operator does about the root. The manager's driver goes on from there by itself. */
 export function rootOperations(
@@ -33,33 +57,38 @@ export function rootOperations(
           evictAfterMs === null ? ({ mode: 'wait' } as const) : { mode: 'evict' as const, afterMs: evictAfterMs },
         tokenOverlapMs: wholeNumberOrNull(body, 'tokenOverlapMs') ?? DEFAULT_ROTATION_POLICY.tokenOverlapMs,
       }
-      // Of a manager's life this is a rare moment, and what makes roots takes long to load.
-      const { createRoot } = await import('@leastwise/identity/x509')
-      const { roots, aims } = foundedCluster(store.state())
-      const { privateKey } = roots[0]
+      const { roots, aims, lifetimeMs } = foundedCluster(store.state())
+      const { privateKey, intermediates = [] } = roots[0]
+      if (intermediates.length > 0)
+        throw new OrchestratorError(
+          'ROOT_KEY_OUTSIDE',
+          'the cluster issues from an intermediate that was brought along, whose root would have to vouch for a new one; found a cluster on the new root',
+        )
       if (privateKey === null)
         throw new OrchestratorError(
           'ROOT_KEY_OUTSIDE',
           'the key of the root is with an external ca, and so is its rotation; found a cluster on the new root',
         )
       const at = now()
-      const serial = systemRandom.bytes(SERIAL_BYTES)
+      const brought = ownCaIn(body)
       // A name that no root of this cluster has had: chains of both are told apart by it.
-      const root = await createRoot({ now: at, serial, commonName: `swarm-ca-${aims + 2}` })
+      const root =
+        brought === null
+          ? await newRoot(`swarm-ca-${aims + 2}`, at)
+          : await importOwnCa(brought, { now: at, lifetimeMs })
       const crossSigned = await crossSignRoot({
-        root: root.certificate,
+        root: parseCertificate(root.certificate),
         issuer: parseCertificate(roots[0].certificate),
         signer: openSigner(privateKey),
         serial: systemRandom.bytes(SERIAL_BYTES),
         now: at,
         verifier: systemVerifier,
       })
-      const target = { certificate: root.certificate.pem, privateKey: root.privateKey }
       await store.commit(() => [
         { part: 'authority', command: { type: 'plan-rotation', policy, now: at } },
         {
           part: 'authority',
-          command: { type: 'start-rotation', root: target, crossSigned: crossSigned.pem, now: at },
+          command: { type: 'start-rotation', root, crossSigned: crossSigned.pem, now: at },
         },
       ])
       return status()

@@ -8,6 +8,7 @@ import { asError, OrchestratorError } from '../errors.ts'
 import type { StatusAnswer } from '../operator/answers.ts'
 import { type Given, textOf } from '../operator/command.ts'
 import { operatorSocket } from '../operator/socket.ts'
+import { ownCaOf } from '../own-ca.ts'
 import { anchorSettings } from './anchor-settings.ts'
 import { etcdSettings } from './etcd/settings.ts'
 import { externalCaSettings } from './external-ca/settings.ts'
@@ -47,6 +48,12 @@ export async function runManager(given: Given): Promise<number> {
   const etcd = etcdSettings(given)
   const anchoring = anchorSettings(given)
   const externalCa = externalCaSettings(given)
+  const ownCa = ownCaOf(given)
+  if (ownCa !== null && (externalCa !== null || isFounded(data) || textOf(given, 'join') !== undefined))
+    throw new OrchestratorError(
+      'USAGE',
+      '--ca-cert and --ca-key found a cluster, with its key in the log; root rotate brings a ca of your own into one that is there',
+    )
   const advertise = textOf(given, 'advertise') ?? null
   if (advertise !== null) parseAddress(advertise)
   const announce = announcer(given.options['json'] === true)
@@ -137,7 +144,7 @@ export async function runManager(given: Given): Promise<number> {
       if (!isFounded(data)) {
         await proveAddress(listen)
         if (operators !== null) await proveAddress(operators)
-        const tokens = await firstStart(data, given, { etcd, externalCa, anchoring, signal: stopped.signal })
+        const tokens = await firstStart(data, given, { etcd, externalCa, ownCa, anchoring, signal: stopped.signal })
         for (const { role, token } of tokens) announce({ event: 'join-token', role, token })
       }
       if (await isLocked(data)) announce({ event: 'locked', data })

@@ -1,21 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { parseDuration } from '../duration.ts'
 import { OrchestratorError } from '../errors.ts'
+import { namedFile } from '../named-file.ts'
 import type { OperatorAnswer, OperatorIdentityAnswer } from './answers.ts'
 import { command, type Given, type OperatorCommand, textOf } from './command.ts'
 import { instant, table } from './table.ts'
 
-/** More than any request that a manager takes. */
-const MAX_CSR_CHARS = 64 * 1024
-
 function csrOf(given: Given): string {
-  const path = textOf(given, 'csr')
-  if (path === undefined) throw new OrchestratorError('USAGE', 'name the request of the operator with --csr FILE')
-  try {
-    return readFileSync(path, 'utf8').slice(0, MAX_CSR_CHARS)
-  } catch (cause) {
-    throw new OrchestratorError('USAGE', 'the file that --csr names cannot be read; name another one', { cause })
-  }
+  const csr = namedFile(given, 'csr')
+  if (csr === null) throw new OrchestratorError('USAGE', 'name the request of the operator with --csr FILE')
+  return csr
 }
 
 export const identityCommands: readonly OperatorCommand[] = [

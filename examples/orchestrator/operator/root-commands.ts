@@ -1,4 +1,5 @@
 import { formatDuration, parseDuration } from '../duration.ts'
+import { ownCaOf, ownCaOptions } from '../own-ca.ts'
 import type { RootAnswer } from './answers.ts'
 import { command, type Given, type OperatorCommand, textOf } from './command.ts'
 import { table } from './table.ts'
@@ -32,14 +33,27 @@ const show = (root: RootAnswer): string =>
 export const rootCommands: readonly OperatorCommand[] = [
   command<RootAnswer>({
     name: 'root rotate',
-    usage: 'root rotate [--evict-after 7d] [--token-overlap 1d]',
-    summary: 'bring in a new root; nodes come over by themselves, and those that do not are waited for, or thrown out',
-    options: { 'evict-after': { type: 'string' }, 'token-overlap': { type: 'string' } },
+    usage: 'root rotate [--evict-after 7d] [--token-overlap 1d] [--ca-cert FILE --ca-key FILE]',
+    summary:
+      'bring in a new root, made here or brought along; nodes come over by themselves, and those that do not are waited for, or thrown out',
+    options: {
+      'evict-after': { type: 'string' },
+      'token-overlap': { type: 'string' },
+      ...Object.fromEntries(ownCaOptions.map((option) => [option, { type: 'string' }] as const)),
+    },
     positionals: 0,
-    ask: (given) => ({
-      path: 'root/rotate',
-      body: { evictAfterMs: durationOf(given, 'evict-after'), tokenOverlapMs: durationOf(given, 'token-overlap') },
-    }),
+    ask: (given) => {
+      const own = ownCaOf(given)
+      return {
+        path: 'root/rotate',
+        body: {
+          evictAfterMs: durationOf(given, 'evict-after'),
+          tokenOverlapMs: durationOf(given, 'token-overlap'),
+          certificates: own?.certificates ?? null,
+          privateKey: own === null ? null : Buffer.from(own.privateKey).toString('base64'),
+        },
+      }
+    },
     show,
   }),
   command<RootAnswer>({

@@ -1,8 +1,8 @@
 import type { EtcdClient } from '@leastwise/raftlog-etcd'
 import { etcdClient } from '@leastwise/raftlog-etcd/node'
 import { OrchestratorError } from '../../errors.ts'
+import { namedFile } from '../../named-file.ts'
 import { type Given, textOf } from '../../operator/command.ts'
-import { namedFile } from '../named-file.ts'
 
 /** How this manager reaches etcd, as the command line says it. */
 export interface EtcdSettings {

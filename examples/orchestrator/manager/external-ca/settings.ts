@@ -2,8 +2,8 @@ import { createPrivateKey } from 'node:crypto'
 import { type CfsslUrl, parseCfsslUrl, type RequestAuthenticator } from '@leastwise/identity'
 import { type ClientIdentity, hmacAuthenticator } from '@leastwise/identity/node'
 import { OrchestratorError } from '../../errors.ts'
+import { namedFile } from '../../named-file.ts'
 import { type Given, textOf } from '../../operator/command.ts'
-import { namedFile } from '../named-file.ts'
 
 /**
  * How this manager reaches an external CA, as the command line says it at each start. Nothing of it is kept: the log says only

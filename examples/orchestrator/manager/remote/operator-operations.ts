@@ -5,19 +5,18 @@ import {
   MAX_OPERATOR_LIFETIME_MS,
   MAX_OPERATOR_NAME_LENGTH,
   type OperatorRecord,
-  openAuthority,
-  parseCertificate,
   parseClusterId,
   parseCsr,
   parseNodeId,
   trustBundleOf,
 } from '@leastwise/identity'
-import { openSigner, systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
+import { systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
 import { createId } from '@leastwise/tokens'
 import { OrchestratorError } from '../../errors.ts'
 import type { OperatorAnswer, OperatorIdentityAnswer } from '../../operator/answers.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import { text, wholeNumberOrNull } from '../fields.ts'
+import { issuerInLog } from '../issuer-in-log.ts'
 import { foundedCluster } from '../issuing.ts'
 import type { OperationContext } from '../operations.ts'
 import type { Operation } from '../operator-server.ts'
@@ -37,16 +36,6 @@ function findOperator({ operators }: ClusterState, given: string): OperatorRecor
 
 /** Identities for people and tools that talk to managers from afar. */
 export function operatorOperations({ store, now }: OperationContext): Record<string, Operation> {
-  const openRoot = async (state: ClusterState) => {
-    const { certificate, privateKey } = foundedCluster(state).roots[0]
-    if (privateKey === null)
-      throw new OrchestratorError(
-        'ROOT_KEY_OUTSIDE',
-        'the key of the root is with an external ca; use the socket of the manager on its own machine',
-      )
-    const parts = { certificate: parseCertificate(certificate), signer: openSigner(privateKey) }
-    return await openAuthority(parts, { verifier: systemVerifier })
-  }
   return {
     'operator/issue': async (request): Promise<OperatorIdentityAnswer> => {
       const body = request.body()
@@ -62,8 +51,9 @@ export function operatorOperations({ store, now }: OperationContext): Record<str
       // A name that is there already gets one more certificate.
       const known = listOperators(state.operators).find((each) => each.eviction === null && each.name === name)
       const operatorId = known?.operatorId ?? parseNodeId(createId(systemRandom))
+      const authority = await issuerInLog(foundedCluster(state), '; use the socket of the manager on its own machine')
       const certificate = await issueOperatorCertificate(
-        await openRoot(state),
+        authority,
         csr,
         { operatorId, clusterId, lifetimeMs },
         { now: now(), random: systemRandom, verifier: systemVerifier, digest: systemDigest },
@@ -75,7 +65,13 @@ export function operatorOperations({ store, now }: OperationContext): Record<str
         { part: 'operators', command: { type: 'record-certificate', operatorId, serial, notAfter } },
       ])
       const trustBundle = trustBundleOf(foundedCluster(store.state()))
-      return { id: operatorId, name, notAfter, certificate: certificate.pem, trustBundle }
+      return {
+        id: operatorId,
+        name,
+        notAfter,
+        certificate: certificate.pem,
+        trustBundle,
+      }
     },
     'operator/ls': (): readonly OperatorAnswer[] =>
       listOperators(store.state().operators).map(({ operatorId, name, admittedAt, certificates, eviction }) => ({

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { OrchestratorError } from '../errors.ts'
-import { type Given, textOf } from '../operator/command.ts'
+import { OrchestratorError } from './errors.ts'
+import { type Given, textOf } from './operator/command.ts'
 
 /** PEM files and keys are far smaller. */
 const MAX_FILE_BYTES = 64 * 1024
