@@ -31,22 +31,27 @@ describePeer('a rotation of the root, with three managers over etcd', needs('etc
       const joining = ['--join', first.address, '--token-file', sandbox.tokenFile(first.managerToken)]
       const second = await sandbox.manager('m2', '127.0.0.1:0', { more: [...more, ...joining] })
       const third = await sandbox.manager('m3', '127.0.0.1:0', { more: [...more, ...joining] })
-      // One worker at each manager, which knows only its own worker's connection.
+      // One worker at each manager; the others hear of it.
       const token = { token: first.workerToken }
       const workers = [
         await sandbox.worker(first, 'w1', token),
         await sandbox.worker(second, 'w2', token),
         await sandbox.worker(third, 'w3', token),
       ]
+      for (const manager of [first, second, third])
+        await until('each manager knows of all nodes', async () => {
+          const nodes = await manager.call<readonly NodeAnswer[]>('node/ls')
+          return nodes.length === 6 && nodes.every(({ state }) => state === 'ready')
+        })
       const before = (await first.call<CaAnswer>('ca/info')).certificate
 
       await first.call('root/rotate', {})
       await first.process.kill('SIGKILL')
       const waiting = await until('all but the dead manager have come over', async () => {
         const now = await status(second)
-        return now.phase === 'reissuing' && now.remaining === 1 && now
+        return now.phase === 'reissuing' && now.remaining === 1 && now.stragglers[0]?.reason === 'offline' && now
       })
-      expect(waiting.stragglers).toMatchObject([{ nodeId: first.nodeId }])
+      expect(waiting.stragglers).toMatchObject([{ nodeId: first.nodeId, reason: 'offline' }])
       for (const worker of workers) {
         const { roots } = await kept(worker)
         expect(roots).toHaveLength(2)

@@ -3,6 +3,7 @@ import { type BackupSource, clearWrapper, type SealedLog, type SnapshotSource } 
 import type { Announce } from '../announce.ts'
 import type { Issuing } from './issuing.ts'
 import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
+import type { PresenceBoard } from './presence-board.ts'
 import { openStore, type Store } from './store.ts'
 import { unsignedIn } from './unsigned.ts'
 
@@ -12,6 +13,13 @@ export interface BackgroundWork {
   readonly issuing: Issuing
   readonly announce: Announce
   readonly now: () => number
+}
+
+/** What telling other managers about nodes needs. */
+export interface PresenceWork {
+  readonly store: Store
+  readonly presence: PresenceBoard
+  readonly announce: Announce
 }
 
 /** Where the cluster's state lies: in a log of this manager's own, or in one that several managers share. */
@@ -35,6 +43,8 @@ export interface Engine {
   readonly unlock: () => Promise<void>
   /** Takes from a manager that was removed what it could read the log with. */
   readonly expel: (nodeId: string, options: { readonly snapshot: SnapshotSource }) => Promise<void>
+  /** Tells the other managers which nodes are connected to this one, and hears the same of them, until the signal fires. */
+  readonly sharePresence: (work: PresenceWork, options: { readonly signal: AbortSignal }) => Promise<void>
   /** What one manager has to do for all, until the signal fires or it is done. */
   readonly background: (work: BackgroundWork, options: { readonly signal: AbortSignal }) => Promise<void>
   readonly close: () => Promise<void>
@@ -57,6 +67,10 @@ export function fileEngine(log: SealedLog, keys: ManagerKeys): Engine {
     },
     expel: async () => {
       // The only manager cannot be removed, and no other had the key.
+      await Promise.resolve()
+    },
+    sharePresence: async () => {
+      // There are no others.
       await Promise.resolve()
     },
     background: async ({ store, issuing }) => {

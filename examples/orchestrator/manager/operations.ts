@@ -1,6 +1,5 @@
 import { joinBundlesOf, listNodes, nodeOf } from '@leastwise/identity'
 import { unlockKeyWrapper } from '@leastwise/raftlog'
-import type { NodePresence } from '@leastwise/swarm'
 import { createUnlockKey, formatUnlockKey, listTokens, trustDigestOf } from '@leastwise/tokens'
 import { systemDigest, systemRandom } from '@leastwise/tokens/node'
 import { OrchestratorError } from '../errors.ts'
@@ -13,6 +12,7 @@ import { findNode } from './find-node.ts'
 import { foundedCluster, type Issuing, rootOf } from './issuing.ts'
 import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
 import type { Operation } from './operator-server.ts'
+import type { PresenceBoard } from './presence-board.ts'
 import type { Store } from './store.ts'
 import { newToken } from './tokens.ts'
 
@@ -25,7 +25,7 @@ export interface OperationContext {
   readonly externalCa: ExternalCaSettings | null
   readonly engine: Engine
   readonly keys: ManagerKeys
-  readonly presence: ReadonlyMap<string, NodePresence>
+  readonly presence: Pick<PresenceBoard, 'get'>
   readonly now: () => number
   /** Renews this manager's own certificate and gives the identity, not saved yet. */
   readonly renewSelf: () => Promise<ManagerIdentity>

@@ -19,13 +19,13 @@ import {
   trustBundleOf,
 } from '@leastwise/identity'
 import { observePeer, systemVerifier } from '@leastwise/identity/node'
-import type { NodePresence } from '@leastwise/swarm'
 import type { Announce } from '../announce.ts'
 import { codeOf } from '../errors.ts'
 import type { ClusterCommand, ClusterState } from './cluster-state.ts'
 import { evictionOrders } from './evicting.ts'
 import { foundedCluster } from './issuing.ts'
 import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
+import type { PresenceBoard } from './presence-board.ts'
 import type { Store } from './store.ts'
 
 /** What goes on with a rotation: whichever manager runs this goes on where the log says that it stands. */
@@ -34,7 +34,7 @@ export interface RotationDriverOptions {
   readonly clusterId: ClusterId
   readonly store: Store
   readonly keys: ManagerKeys
-  readonly presence: ReadonlyMap<string, NodePresence>
+  readonly presence: Pick<PresenceBoard, 'get'>
   readonly load: () => IssuingLoad
   readonly renewSelf: () => Promise<ManagerIdentity>
   readonly adopt: (identity: ManagerIdentity) => void
@@ -56,7 +56,7 @@ const STEP_MS = 500
 export const rotationMembers = (
   state: ClusterState,
   self: string,
-  presence: ReadonlyMap<string, NodePresence>,
+  presence: Pick<PresenceBoard, 'get'>,
 ): readonly RotationMember[] =>
   listNodes(state.membership).map(({ nodeId }) => ({
     nodeId,

@@ -25,7 +25,7 @@ import {
   systemDigest,
   systemRandom,
 } from '@leastwise/identity/node'
-import { createSessionRegistry, createSwarmRoutes, type NodePresence } from '@leastwise/swarm'
+import { createSessionRegistry, createSwarmRoutes } from '@leastwise/swarm'
 import { createSwarmServer } from '@leastwise/swarm/node'
 import { hashPublicKey } from '@leastwise/tokens'
 import { type Address, formatAddress } from '../address.ts'
@@ -40,6 +40,7 @@ import { listen } from './listen.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
 import { clusterOperations } from './operations.ts'
 import type { Operation } from './operator-server.ts'
+import { createPresenceBoard } from './presence-board.ts'
 import { recoveryOperations } from './recovery-operations.ts'
 import { operatorOperations } from './remote/operator-operations.ts'
 import { type OperatorEndpoint, serveOperators } from './remote/serve-operators.ts'
@@ -132,7 +133,7 @@ export async function serveCluster(
     announce({ event: 'signing-delayed', code, retryable })
   }
   const issuing = createIssuing({ store, now, outside, signal: stop.signal, onPutOff })
-  const presence = new Map<string, NodePresence>()
+  const presence = createPresenceBoard()
 
   const tls = hotTls(tlsOf(keys.identity()))
   // The same array for as long as trust stays the same.
@@ -233,7 +234,8 @@ export async function serveCluster(
   const background = engine.background({ store, issuing, announce, now }, { signal: stop.signal })
   const watching = watchMembership({ store, nodeId, signal: stop.signal, recheck: () => swarm.recheck().length })
   const signing = issuing.run(stop.signal)
-  for (const work of [background, watching, signing])
+  const sharing = engine.sharePresence({ store, presence, announce }, { signal: stop.signal })
+  for (const work of [background, watching, signing, sharing])
     work.catch((error: unknown) => {
       if (!stop.signal.aborted) fail(error)
     })

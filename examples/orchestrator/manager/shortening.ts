@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nextToShorten, overlongNodes } from '@leastwise/identity'
-import type { NodePresence } from '@leastwise/swarm'
 import type { Announce } from '../announce.ts'
 import { codeOf } from '../errors.ts'
 import type { ClusterCommand, ClusterState } from './cluster-state.ts'
 import { foundedCluster } from './issuing.ts'
+import type { PresenceBoard } from './presence-board.ts'
 import type { Store } from './store.ts'
 
 export interface ShorteningOptions {
   readonly nodeId: string
   readonly store: Store
-  readonly presence: ReadonlyMap<string, NodePresence>
+  readonly presence: Pick<PresenceBoard, 'get'>
   /** Renews this manager's own certificate, in the turn of its other renewals. */
   readonly renewSelf: () => void
   readonly now: () => number

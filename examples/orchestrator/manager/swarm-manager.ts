@@ -15,7 +15,6 @@ import {
   type AssignmentSet,
   type CertificateStatus,
   type ManagerList,
-  type NodePresence,
   type SessionUpdate,
   SwarmError,
   type SwarmManager,
@@ -34,6 +33,7 @@ import { systemDigest, systemRandom } from '@leastwise/tokens/node'
 import { assignmentSets } from './assignment-sets.ts'
 import type { ClusterState } from './cluster-state.ts'
 import { foundedCluster, type Issuing } from './issuing.ts'
+import type { PresenceBoard } from './presence-board.ts'
 import { createRecovering } from './recovering.ts'
 import type { Store } from './store.ts'
 import { hasEnded } from './task-list.ts'
@@ -46,7 +46,7 @@ export interface SwarmManagerOptions {
   readonly issuing: Issuing
   /** The addresses that nodes are told; never empty. */
   readonly managers: () => ManagerList
-  readonly presence: Map<string, NodePresence>
+  readonly presence: Pick<PresenceBoard, 'set'>
   readonly now: () => number
 }
 

@@ -47,8 +47,8 @@ export const encodeAnswer = (answer: AdmissionAnswer): Uint8Array => encodePlain
 export const encodeSigned = (signed: Signed): Uint8Array => encodePlain({ ...signed })
 
 /** The fields of a value that was written by {@link encodePlain}, or null for anything else. */
-function fieldsIn(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
-  if (bytes.length > MAX_RECORD_BYTES) return null
+function fieldsIn(bytes: Uint8Array, maxBytes = MAX_RECORD_BYTES): Readonly<Record<string, unknown>> | null {
+  if (bytes.length > maxBytes) return null
   try {
     const value = decodePlain(bytes)
     return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : null
@@ -66,8 +66,8 @@ function labelled(bytes: Uint8Array, label: string): Readonly<Record<string, unk
 
 const isBoxKey = (value: unknown): value is Uint8Array => value instanceof Uint8Array && value.length === 32
 
-export function decodeSigned(bytes: Uint8Array): Signed | null {
-  const { statement, signature, chain } = fieldsIn(bytes) ?? {}
+export function decodeSigned(bytes: Uint8Array, maxBytes?: number): Signed | null {
+  const { statement, signature, chain } = fieldsIn(bytes, maxBytes) ?? {}
   return statement instanceof Uint8Array && signature instanceof Uint8Array && typeof chain === 'string'
     ? { statement, signature, chain }
     : null

@@ -1,13 +1,14 @@
 import { clearWrapper, type SnapshotSource } from '@leastwise/raftlog'
-import { systemRandom } from '@leastwise/raftlog/node'
+import { systemClock, systemRandom } from '@leastwise/raftlog/node'
 import { createMemberKey, type EtcdClient, type SharedLog } from '@leastwise/raftlog-etcd'
 import { codeOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
 import type { ManagerKeys } from '../manager-keys.ts'
 import { ENTRIES_PER_SNAPSHOT } from '../store.ts'
-import { leadForAll } from './leading.ts'
+import { leadForAll, untilEnd } from './leading.ts'
 import { isMemberOf, memberIdOf } from './member-id.ts'
 import { encodeMembership, MEMBERSHIP, type OwnMembership } from './own-membership.ts'
+import { hearPresence, tellPresence } from './shared-presence.ts'
 import { openSharedStore } from './shared-store.ts'
 
 /** This manager as a member of the shared log. */
@@ -88,6 +89,26 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
       await log.refresh()
       for (const { id } of log.membership.members)
         if (isMemberOf(id, expelled)) await log.membership.remove(id, { snapshot })
+    },
+    sharePresence: async (work, { signal }) => {
+      const { announce, store, presence } = work
+      const parts = { store, presence, clock: systemClock, etcd, nodeId, identity: keys.identity, signal }
+      await Promise.all([
+        untilEnd(
+          async () => {
+            await tellPresence(parts)
+          },
+          announce,
+          signal,
+        ),
+        untilEnd(
+          async () => {
+            await hearPresence(parts)
+          },
+          announce,
+          signal,
+        ),
+      ])
     },
     background: async (work, options) => {
       // If another manager changes the data key at this moment, the next start finds what is left.

@@ -81,10 +81,10 @@ async function lead(log: SharedLog, signal: AbortSignal): Promise<Leadership> {
 }
 
 /**
- * Repeats a job that failed, for as long as this manager leads. None of them is worth a manager: what makes the log useless ends it by way
- * of its reader.
+ * Repeats a job that failed, until the signal fires. None of them is worth a manager: what makes the log useless ends it by way of its
+ * reader.
  */
-async function untilEnd(job: () => Promise<void>, announce: Announce, ends: AbortSignal): Promise<void> {
+export async function untilEnd(job: () => Promise<void>, announce: Announce, ends: AbortSignal): Promise<void> {
   const hasEnded = (): boolean => ends.aborted
   while (!hasEnded()) {
     try {
