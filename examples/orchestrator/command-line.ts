@@ -33,12 +33,13 @@ const USAGE = [
   'processes (run until stopped)',
   '  manager --data DIR --listen HOST:PORT [--advertise HOST:PORT] [--operator-listen HOST:PORT]',
   '      [--anchor FILE [--accept-rolled-back-log EPOCH]]  a file elsewhere that remembers how far the log had come',
-  '      [--ca-cert FILE --ca-key FILE]  found the cluster on a root of your own, or an intermediate followed by its root',
+  '      [--ca-cert FILE --ca-key FILE]  found it on a root of your own, or an intermediate followed by its root',
   '      with several managers: --engine etcd --etcd https://HOST:PORT,... --etcd-ca FILE --etcd-cert FILE --etcd-key FILE',
   '      [--etcd-name NAME], and for all but the first: --join HOST:PORT,... [--token TOKEN | --token-file FILE]',
   '      with the key of the root elsewhere: --external-ca https://HOST:PORT,... [--external-ca-root FILE, to found the cluster]',
   '      [--external-ca-server-root FILE] [--external-ca-client-cert FILE --external-ca-client-key FILE]',
   '      [--external-ca-auth-key-file FILE]',
+  '      with the key of the root in an HSM: --hsm-library FILE --hsm-token LABEL --hsm-key LABEL --hsm-pin-file FILE',
   '      [--dangerously-expose-manager-to-the-internet]',
   '  worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',
   '  restore FILE --data DIR < UNLOCK-KEY   makes a manager out of a backup, and ends',
@@ -91,6 +92,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
     const { runManager } = await import('./manager/run.ts')
     const { anchorOptions } = await import('./manager/anchor-settings.ts')
     const { etcdOptions } = await import('./manager/etcd/settings.ts')
+    const { hsmOptions } = await import('./manager/hsm/settings.ts')
     const { externalCaOptions } = await import('./manager/external-ca/settings.ts')
     const given = readOptions(args.slice(1), {
       data: string,
@@ -99,7 +101,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
       advertise: string,
       'dangerously-expose-manager-to-the-internet': { type: 'boolean' },
       ...Object.fromEntries(
-        [...ownCaOptions, ...etcdOptions, ...anchorOptions, ...externalCaOptions].map(
+        [...ownCaOptions, ...hsmOptions, ...etcdOptions, ...anchorOptions, ...externalCaOptions].map(
           (option) => [option, string] as const,
         ),
       ),

@@ -2,7 +2,7 @@ import { createCrl, evictionsIn, listEvictions } from '@leastwise/identity'
 import { OrchestratorError } from '../errors.ts'
 import type { CrlAnswer, EvictionsAnswer } from '../operator/answers.ts'
 import { wholeNumberOrNull } from './fields.ts'
-import { issuerInLog } from './issuer-in-log.ts'
+import { issuerInForce } from './issuer-in-force.ts'
 import { foundedCluster } from './issuing.ts'
 import type { OperationContext } from './operations.ts'
 import type { Operation } from './operator-server.ts'
@@ -13,7 +13,7 @@ const CRL_LIFE_MS = 86_400_000
 const BACKDATE_MS = 300_000
 
 /** What is refused from now on, for operators and for software that knows no other form than a CRL. */
-export function evictionOperations({ store, now }: OperationContext): Record<string, Operation> {
+export function evictionOperations({ store, now, keeper }: OperationContext): Record<string, Operation> {
   return {
     'node/evictions': (): EvictionsAnswer => {
       const { membership, evictions } = store.state()
@@ -31,8 +31,9 @@ export function evictionOperations({ store, now }: OperationContext): Record<str
       const lifeMs = wholeNumberOrNull(request.body(), 'lifeMs') ?? CRL_LIFE_MS
       if (lifeMs === 0) throw new OrchestratorError('USAGE', 'a list is good for longer than that')
       const state = store.state()
-      const authority = await issuerInLog(
+      const authority = await issuerInForce(
         foundedCluster(state),
+        keeper,
         ', which makes its lists itself; node evictions says what belongs on them',
       )
       const [thisUpdate, nextUpdate] = [now() - BACKDATE_MS, now() + lifeMs]

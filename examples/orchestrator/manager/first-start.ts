@@ -11,11 +11,15 @@ import { foundOutside } from './external-ca/found-outside.ts'
 import type { ExternalCaSettings } from './external-ca/settings.ts'
 import { type FoundOptions, foundCluster } from './found.ts'
 import { foundOnOwnCa } from './genesis.ts'
+import { foundInHsm } from './hsm/found-in-hsm.ts'
+import type { HsmKeeper } from './hsm/hsm-keeper.ts'
 
 /** What the command line says about where the cluster's state and its key are. */
 export interface FirstStartOptions {
   readonly etcd: EtcdSettings | null
   readonly externalCa: ExternalCaSettings | null
+  /** The token to make the root's key in. */
+  readonly hsm: HsmKeeper | null
   /** A CA to found the cluster on; null for one of its own making. */
   readonly ownCa: OwnCa | null
   readonly anchoring: Anchoring | null
@@ -30,21 +34,29 @@ export interface FirstStartOptions {
 export async function firstStart(
   dataDirectory: string,
   given: Given,
-  { etcd, externalCa, ownCa, anchoring, signal }: FirstStartOptions,
+  { etcd, externalCa, hsm, ownCa, anchoring, signal }: FirstStartOptions,
 ): Promise<readonly NewTokenAnswer[]> {
   const join = textOf(given, 'join')
-  const founding = async (): Promise<FoundOptions> => {
+  const found = async (make: (options: FoundOptions) => Promise<readonly NewTokenAnswer[]>) => {
     const now = Date.now()
     const authority =
       externalCa !== null
         ? await foundOutside(externalCa, { now, signal })
         : ownCa !== null
           ? await foundOnOwnCa(ownCa, { now })
-          : null
-    return { now, signal, ...(authority === null ? {} : { authority }), ...(anchoring === null ? {} : { anchoring }) }
+          : hsm !== null
+            ? await foundInHsm(hsm, { now })
+            : null
+    try {
+      const options = { ...(authority === null ? {} : { authority }), ...(anchoring === null ? {} : { anchoring }) }
+      return await make({ now, signal, ...options })
+    } catch (error) {
+      await authority?.discard()
+      throw error
+    }
   }
   if (etcd === null) {
-    if (join === undefined) return await foundCluster(dataDirectory, await founding())
+    if (join === undefined) return await found(async (options) => await foundCluster(dataDirectory, options))
     throw new OrchestratorError('USAGE', 'several managers share their log in etcd: start with --engine etcd to join')
   }
   if (join !== undefined) {
@@ -54,5 +66,5 @@ export async function firstStart(
     return []
   }
   await using client = connectEtcd(etcd)
-  return await foundInEtcd(dataDirectory, client, await founding())
+  return await found(async (options) => await foundInEtcd(dataDirectory, client, options))
 }

@@ -46,6 +46,12 @@ export interface FoundingAuthority {
   /** What stands between the key and the root, lowest first. */
   readonly intermediates: readonly Certificate[]
   readonly signing: SigningAuthority
+  /** Takes back what was made for it elsewhere, when the founding failed. */
+  readonly discard: () => Promise<void>
+}
+
+const nothing = async (): Promise<void> => {
+  await Promise.resolve()
 }
 
 /** A new root of the cluster's own. */
@@ -60,7 +66,7 @@ async function foundOn({ certificate, privateKey, intermediates: pems = [] }: Ke
   const parts = { certificate: intermediates[0] ?? root, signer: openSigner(privateKey), intermediates }
   const authority = await openAuthority(parts, { verifier: systemVerifier })
   const options = { random: systemRandom, verifier: systemVerifier, digest: systemDigest }
-  return { root, privateKey, intermediates, signing: localAuthority(authority, options) }
+  return { root, privateKey, intermediates, signing: localAuthority(authority, options), discard: nothing }
 }
 
 /** A CA that the operator brought along. */

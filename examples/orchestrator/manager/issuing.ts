@@ -17,8 +17,8 @@ import {
 import { openSigner, systemClock, systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
 import { OrchestratorError } from '../errors.ts'
 import type { ClusterState } from './cluster-state.ts'
-import { type OutsideSigner, openExternalCa } from './external-ca/open-external-ca.ts'
 import { createPutOff } from './put-off.ts'
+import type { RootKeeper } from './root-keeper.ts'
 import type { Store } from './store.ts'
 import { unsignedIn } from './unsigned.ts'
 
@@ -47,7 +47,7 @@ export interface IssuingOptions {
   readonly store: Store
   readonly now: () => number
   /** Where the key of the root is when the log has none. */
-  readonly outside: OutsideSigner | null
+  readonly outside: RootKeeper | null
   readonly signal: AbortSignal
   readonly sleep?: (ms: number, options: { readonly signal: AbortSignal }) => Promise<void>
   /** Told of each request that is put off. */
@@ -73,18 +73,16 @@ export function rootOf(state: ClusterState): Certificate {
   return parseCertificate(founded(state).roots[0].certificate)
 }
 
-/** Whoever signs now: the key in the log, or the external CA that has it. */
-async function openIssuer(
-  { certificate, privateKey, intermediates }: IssuingParts,
-  outside: OutsideSigner | null,
-): Promise<SigningAuthority> {
+/** Whoever signs now: the key in the log, or the one who keeps it. */
+async function openIssuer(parts: IssuingParts, outside: RootKeeper | null): Promise<SigningAuthority> {
+  const { certificate, privateKey, intermediates } = parts
   if (privateKey !== null) {
     const signer = openSigner(privateKey)
     const authority = await openAuthority({ certificate, signer, intermediates }, { verifier: systemVerifier })
     return localAuthority(authority, { random: systemRandom, verifier: systemVerifier, digest: systemDigest })
   }
   if (outside === null) throw new OrchestratorError('JOURNAL_UNREADABLE', 'the log holds no root key')
-  return openExternalCa(outside, certificate)
+  return await outside.authority(parts)
 }
 
 export function createIssuing(options: IssuingOptions): Issuing {

@@ -13,6 +13,7 @@ import { foundedCluster, type Issuing, rootOf } from './issuing.ts'
 import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
 import type { Operation } from './operator-server.ts'
 import type { PresenceBoard } from './presence-board.ts'
+import type { RootKeeper } from './root-keeper.ts'
 import type { Store } from './store.ts'
 import { newToken } from './tokens.ts'
 
@@ -23,6 +24,8 @@ export interface OperationContext {
   readonly issuing: Issuing
   /** Null when the log has the key of the root. */
   readonly externalCa: ExternalCaSettings | null
+  /** Whoever has the key of a root that the log has not; null for nobody. */
+  readonly keeper: RootKeeper | null
   readonly engine: Engine
   readonly keys: ManagerKeys
   readonly presence: Pick<PresenceBoard, 'get'>
@@ -35,7 +38,7 @@ export interface OperationContext {
   readonly recheck: () => number
 }
 
-function caOperations({ store, keys, issuing, externalCa }: OperationContext): Record<string, Operation> {
+function caOperations({ store, keys, issuing, externalCa, keeper }: OperationContext): Record<string, Operation> {
   return {
     'ca/info': (): CaAnswer => {
       const state = store.state()
@@ -53,6 +56,7 @@ function caOperations({ store, keys, issuing, externalCa }: OperationContext): R
         notAfter: root.notAfter,
         nodeCertificateLifetimeMs: lifetimeMs,
         autolock: keys.locked(),
+        rootKey: roots[0].privateKey !== null ? 'log' : (keeper?.kind ?? 'external-ca'),
         externalCa: externalCa === null ? null : { addresses: externalCa.urls, putOff: issuing.putOff() },
         certificate: roots[0].certificate,
       }

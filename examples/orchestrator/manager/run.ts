@@ -14,6 +14,8 @@ import { etcdSettings } from './etcd/settings.ts'
 import { externalCaSettings } from './external-ca/settings.ts'
 import { firstStart } from './first-start.ts'
 import { isFounded } from './found.ts'
+import { type HsmKeeper, openHsm } from './hsm/hsm-keeper.ts'
+import { hsmSettings } from './hsm/settings.ts'
 import { proveAddress } from './listen.ts'
 import { type Operation, serveOperator } from './operator-server.ts'
 import { type Serving, serveCluster } from './serve.ts'
@@ -48,8 +50,14 @@ export async function runManager(given: Given): Promise<number> {
   const etcd = etcdSettings(given)
   const anchoring = anchorSettings(given)
   const externalCa = externalCaSettings(given)
+  const hsmGiven = hsmSettings(given)
+  if (hsmGiven !== null && externalCa !== null)
+    throw new OrchestratorError('USAGE', 'the key of the root is in an hsm or with an external ca; name one of them')
   const ownCa = ownCaOf(given)
-  if (ownCa !== null && (externalCa !== null || isFounded(data) || textOf(given, 'join') !== undefined))
+  if (
+    ownCa !== null &&
+    (externalCa !== null || hsmGiven !== null || isFounded(data) || textOf(given, 'join') !== undefined)
+  )
     throw new OrchestratorError(
       'USAGE',
       '--ca-cert and --ca-key found a cluster, with its key in the log; root rotate brings a ca of your own into one that is there',
@@ -74,12 +82,13 @@ export async function runManager(given: Given): Promise<number> {
     address: live.serving?.address ?? '',
     pid: process.pid,
   })
+  let hsm: HsmKeeper | null = null
   const open = async (unlockKey: Uint8Array | null): Promise<void> => {
     const wrapper = unlockKey === null ? null : wrapperOf(unlockKey)
     const opened = await openManager(data, { wrapper, etcd, anchoring, now: Date.now, signal: stopped.signal })
     let serving: Serving
     try {
-      serving = await serveCluster(opened, { listen, advertise, externalCa, announce, fail })
+      serving = await serveCluster(opened, { listen, advertise, externalCa, hsm, announce, fail })
     } catch (error) {
       await opened.engine.close()
       throw error
@@ -141,10 +150,18 @@ export async function runManager(given: Given): Promise<number> {
       process.once('SIGINT', () => {
         stopped.abort()
       })
+      if (hsmGiven !== null) hsm = await openHsm(hsmGiven)
       if (!isFounded(data)) {
         await proveAddress(listen)
         if (operators !== null) await proveAddress(operators)
-        const tokens = await firstStart(data, given, { etcd, externalCa, ownCa, anchoring, signal: stopped.signal })
+        const tokens = await firstStart(data, given, {
+          etcd,
+          externalCa,
+          hsm,
+          ownCa,
+          anchoring,
+          signal: stopped.signal,
+        })
         for (const { role, token } of tokens) announce({ event: 'join-token', role, token })
       }
       if (await isLocked(data)) announce({ event: 'locked', data })
@@ -156,6 +173,7 @@ export async function runManager(given: Given): Promise<number> {
       operator.closeAllConnections()
       rmSync(operatorSocket(data), { force: true })
       await live.serving?.close()
+      await hsm?.[Symbol.asyncDispose]()
     }
   } catch (error) {
     takeBack()

@@ -33,9 +33,11 @@ import type { Announce } from '../announce.ts'
 import { codeOf, OrchestratorError } from '../errors.ts'
 import { backupOperations } from './backup-operations.ts'
 import { evictionOperations } from './eviction-operations.ts'
+import { externalKeeper } from './external-ca/external-keeper.ts'
 import { checkFitsLog } from './external-ca/fits-log.ts'
 import type { ExternalCaSettings } from './external-ca/settings.ts'
-import { createIssuing, foundedCluster } from './issuing.ts'
+import type { HsmKeeper } from './hsm/hsm-keeper.ts'
+import { createIssuing, foundedCluster, rootOf } from './issuing.ts'
 import { listen } from './listen.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
 import { clusterOperations } from './operations.ts'
@@ -69,6 +71,8 @@ export interface ServeOptions {
   readonly advertise: string | null
   /** Null when the log has the key of the root. */
   readonly externalCa: ExternalCaSettings | null
+  /** A token that has the key of the root, or is to have the next one's; null without one. */
+  readonly hsm: HsmKeeper | null
   readonly announce: Announce
   /** The log or the disk failed: nothing can be made durable any more. */
   readonly fail: (error: unknown) => void
@@ -119,16 +123,21 @@ const clientIdentityOf = ({ privateKey, certificateChain }: ManagerIdentity): Cl
 /** Opens the state and serves nodes and operator until closed. */
 export async function serveCluster(
   opened: Opened,
-  { listen: where, advertise, externalCa, announce, fail }: ServeOptions,
+  { listen: where, advertise, externalCa, hsm, announce, fail }: ServeOptions,
 ): Promise<Serving> {
   const { engine, keys, nodeId } = opened
   const clusterId = parseClusterId(opened.clusterId)
   const stop = new AbortController()
   const store = await engine.openStore({ signal: stop.signal, fail })
   const now = (): number => systemClock.now()
-  checkFitsLog(foundedCluster(store.state()), externalCa)
+  checkFitsLog(foundedCluster(store.state()), externalCa, hsm)
   const outside =
-    externalCa === null ? null : { settings: externalCa, identity: () => clientIdentityOf(keys.identity()) }
+    externalCa === null
+      ? hsm
+      : externalKeeper({ settings: externalCa, identity: () => clientIdentityOf(keys.identity()) })
+  // Now, and not when the first node asks.
+  if (hsm !== null && foundedCluster(store.state()).roots[0].privateKey === null)
+    await hsm.signer(rootOf(store.state()))
   const onPutOff = ({ code, retryable }: IdentityError): void => {
     announce({ event: 'signing-delayed', code, retryable })
   }
@@ -245,6 +254,7 @@ export async function serveCluster(
     store,
     issuing,
     externalCa,
+    keeper: outside,
     engine,
     keys,
     presence,

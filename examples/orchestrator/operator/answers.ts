@@ -20,6 +20,8 @@ export interface CaAnswer {
   readonly nodeCertificateLifetimeMs: number
   readonly autolock: boolean
   /** Null when the managers hold the key of the root themselves. */
+  /** Who has the key of the root. */
+  readonly rootKey: 'external-ca' | 'hsm' | 'log'
   readonly externalCa: {
     readonly addresses: readonly string[]
     /** Requests that this manager could not get signed yet, and the code of the last refusal. */

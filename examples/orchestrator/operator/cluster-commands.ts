@@ -6,8 +6,8 @@ import { instant } from './table.ts'
 
 const MAX_UNLOCK_INPUT_BYTES = 256
 
-function keyPlaceOf({ externalCa }: CaAnswer): string {
-  if (externalCa === null) return 'held by the managers'
+function keyPlaceOf({ externalCa, rootKey }: CaAnswer): string {
+  if (externalCa === null) return rootKey === 'hsm' ? 'in an hsm' : 'held by the managers'
   const { addresses, putOff } = externalCa
   const waiting = putOff.requests === 0 ? '' : `; ${putOff.requests} request(s) wait: ${putOff.code ?? 'not tried yet'}`
   return `outside, with ${addresses.join(', ')}${waiting}`

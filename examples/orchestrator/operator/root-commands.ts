@@ -34,8 +34,7 @@ export const rootCommands: readonly OperatorCommand[] = [
   command<RootAnswer>({
     name: 'root rotate',
     usage: 'root rotate [--evict-after 7d] [--token-overlap 1d] [--ca-cert FILE --ca-key FILE]',
-    summary:
-      'bring in a new root, made here or brought along; nodes come over by themselves, and those that do not are waited for, or thrown out',
+    summary: 'bring in a new root; nodes come over by themselves, and those that do not are waited for, or thrown out',
     options: {
       'evict-after': { type: 'string' },
       'token-overlap': { type: 'string' },

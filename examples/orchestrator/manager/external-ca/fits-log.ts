@@ -1,5 +1,6 @@
 import { type FoundedAuthority, parseCertificate } from '@leastwise/identity'
 import { OrchestratorError } from '../../errors.ts'
+import type { HsmKeeper } from '../hsm/hsm-keeper.ts'
 import type { ExternalCaSettings } from './settings.ts'
 
 /**
@@ -7,12 +8,17 @@ import type { ExternalCaSettings } from './settings.ts'
  *
  * @throws OrchestratorError `EXTERNAL_CA_NEEDED` or `EXTERNAL_CA_DIFFERS`.
  */
-export function checkFitsLog({ roots: [root] }: FoundedAuthority, settings: ExternalCaSettings | null): void {
+export function checkFitsLog(
+  { roots: [root] }: FoundedAuthority,
+  settings: ExternalCaSettings | null,
+  hsm: HsmKeeper | null,
+): void {
   if (settings === null) {
-    if (root.privateKey !== null) return
+    // A token may wait for the next root.
+    if (root.privateKey !== null || hsm !== null) return
     throw new OrchestratorError(
       'EXTERNAL_CA_NEEDED',
-      'the key of this cluster is with an external ca; start the manager with --external-ca and what goes with it',
+      'the key of this cluster is elsewhere; start the manager with --external-ca or --hsm-library and what goes with it',
     )
   }
   if (root.privateKey !== null)

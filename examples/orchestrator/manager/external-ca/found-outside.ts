@@ -40,5 +40,13 @@ export async function foundOutside(
     lifetimeMs: DEFAULT_LIFETIME_MS,
   } as const
   await signing.dryRun(createNodeKey(), nobody, { now, signal })
-  return { root, privateKey: null, intermediates: [], signing }
+  return {
+    root,
+    privateKey: null,
+    intermediates: [],
+    signing,
+    discard: async () => {
+      await Promise.resolve()
+    },
+  }
 }

@@ -16,7 +16,7 @@ import { OrchestratorError } from '../../errors.ts'
 import type { OperatorAnswer, OperatorIdentityAnswer } from '../../operator/answers.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import { text, wholeNumberOrNull } from '../fields.ts'
-import { issuerInLog } from '../issuer-in-log.ts'
+import { issuerInForce } from '../issuer-in-force.ts'
 import { foundedCluster } from '../issuing.ts'
 import type { OperationContext } from '../operations.ts'
 import type { Operation } from '../operator-server.ts'
@@ -35,7 +35,7 @@ function findOperator({ operators }: ClusterState, given: string): OperatorRecor
 }
 
 /** Identities for people and tools that talk to managers from afar. */
-export function operatorOperations({ store, now }: OperationContext): Record<string, Operation> {
+export function operatorOperations({ store, now, keeper }: OperationContext): Record<string, Operation> {
   return {
     'operator/issue': async (request): Promise<OperatorIdentityAnswer> => {
       const body = request.body()
@@ -51,7 +51,11 @@ export function operatorOperations({ store, now }: OperationContext): Record<str
       // A name that is there already gets one more certificate.
       const known = listOperators(state.operators).find((each) => each.eviction === null && each.name === name)
       const operatorId = known?.operatorId ?? parseNodeId(createId(systemRandom))
-      const authority = await issuerInLog(foundedCluster(state), '; use the socket of the manager on its own machine')
+      const authority = await issuerInForce(
+        foundedCluster(state),
+        keeper,
+        '; use the socket of the manager on its own machine',
+      )
       const certificate = await issueOperatorCertificate(
         authority,
         csr,

@@ -1,0 +1,19 @@
+import type { Certificate, IssuingParts, Signer, SigningAuthority } from '@leastwise/identity'
+
+/** Whoever has the key of the root when the log has none. */
+export interface RootKeeper {
+  readonly kind: 'external-ca' | 'hsm'
+  /** What signs certificates of nodes. */
+  readonly authority: (parts: IssuingParts) => Promise<SigningAuthority>
+  /** The key of a root, for what is no certificate of a node; null with a keeper that signs nothing else. */
+  readonly signer: ((root: Certificate) => Promise<Signer>) | null
+  /** Makes a key for a new root and keeps it; null with a keeper that makes none. */
+  readonly createSigner: (() => Promise<KeptSigner>) | null
+}
+
+/** A new key with its keeper. */
+export interface KeptSigner {
+  readonly signer: Signer
+  /** Removes it again, when nothing came of what it was made for. */
+  readonly discard: () => Promise<void>
+}
