@@ -38,7 +38,7 @@ const USAGE = [
   '      [--etcd-name NAME], and for all but the first: --join HOST:PORT,... [--token TOKEN | --token-file FILE]',
   '      with the key of the root elsewhere: --external-ca https://HOST:PORT,... [--external-ca-root FILE, to found the cluster]',
   '      [--external-ca-server-root FILE] [--external-ca-client-cert FILE --external-ca-client-key FILE]',
-  '      [--external-ca-auth-key-file FILE]',
+  '      [--external-ca-auth-key-file FILE] [--external-ca-for-next-root]',
   '      with the key of the root in an HSM: --hsm-library FILE --hsm-token LABEL --hsm-key LABEL --hsm-pin-file FILE',
   '      [--dangerously-expose-manager-to-the-internet]',
   '  worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',
@@ -93,13 +93,14 @@ async function dispatch(args: readonly string[]): Promise<number> {
     const { anchorOptions } = await import('./manager/anchor-settings.ts')
     const { etcdOptions } = await import('./manager/etcd/settings.ts')
     const { hsmOptions } = await import('./manager/hsm/settings.ts')
-    const { externalCaOptions } = await import('./manager/external-ca/settings.ts')
+    const { externalCaOptions, FOR_NEXT_ROOT } = await import('./manager/external-ca/settings.ts')
     const given = readOptions(args.slice(1), {
       data: string,
       listen: string,
       'operator-listen': string,
       advertise: string,
       'dangerously-expose-manager-to-the-internet': { type: 'boolean' },
+      [FOR_NEXT_ROOT]: { type: 'boolean' },
       ...Object.fromEntries(
         [...ownCaOptions, ...hsmOptions, ...etcdOptions, ...anchorOptions, ...externalCaOptions].map(
           (option) => [option, string] as const,

@@ -7,8 +7,8 @@ import type { Given } from './operator/command.ts'
 export interface OwnCa {
   /** PEM, lowest first. */
   readonly certificates: string
-  /** PKCS #8 DER, of the first certificate. */
-  readonly privateKey: Uint8Array<ArrayBuffer>
+  /** PKCS #8 DER, of the first certificate; null when somebody else has it. */
+  readonly privateKey: Uint8Array<ArrayBuffer> | null
 }
 
 /** The options that name one, as `docker swarm ca` has them. */
@@ -23,8 +23,8 @@ export function ownCaOf(given: Given): OwnCa | null {
   const certificates = namedFile(given, 'ca-cert')
   const key = namedFile(given, 'ca-key')
   if (certificates === null && key === null) return null
-  if (certificates === null || key === null)
-    throw new OrchestratorError('USAGE', '--ca-cert and --ca-key go together: name the certificate and its own key')
+  if (certificates === null) throw new OrchestratorError('USAGE', '--ca-key goes with --ca-cert: name its certificate')
+  if (key === null) return { certificates, privateKey: null }
   try {
     const privateKey = Uint8Array.from(createPrivateKey(key).export({ format: 'der', type: 'pkcs8' }))
     return { certificates, privateKey }

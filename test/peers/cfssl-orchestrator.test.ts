@@ -4,13 +4,24 @@ import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { parseCertificateChain } from '@leastwise/identity'
-import { clearWrapper, openKeyFile } from '@leastwise/identity/node'
+import { clearWrapper, openKeyFile, systemRandom } from '@leastwise/identity/node'
+import { createRoot } from '@leastwise/identity/x509'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { CaAnswer, NodeAnswer } from '../../examples/orchestrator/operator/answers.ts'
-import { answerOf, type Manager, refusalCode, run, Sandbox } from '../orchestrator/cluster-processes.ts'
+import type { CaAnswer, NewTokenAnswer, NodeAnswer, RootAnswer } from '../../examples/orchestrator/operator/answers.ts'
+import {
+  answerOf,
+  type Manager,
+  refusalCode,
+  run,
+  Sandbox,
+  until as settled,
+} from '../orchestrator/cluster-processes.ts'
 import { freePort, type MadeCa, makeCa, makeServerCertificate, START_MS } from './support/cfssl.ts'
 import { describePeer, needs, program } from './support/needs.ts'
 import { until } from './support/until.ts'
+
+const pemOfKey = (key: Uint8Array): string =>
+  `-----BEGIN PRIVATE KEY-----\n${Buffer.from(key).toString('base64')}\n-----END PRIVATE KEY-----\n`
 
 const TOKEN_KEY = '0123456789abcdef0123456789abcdef'
 const CONFIG = {
@@ -19,6 +30,14 @@ const CONFIG = {
       usages: ['signing', 'key encipherment', 'server auth', 'client auth'],
       expiry: '2160h',
       auth_key: 'primary',
+    },
+    profiles: {
+      CA: {
+        usages: ['cert sign', 'crl sign'],
+        expiry: '8760h',
+        auth_key: 'primary',
+        ca_constraint: { is_ca: true },
+      },
     },
   },
   auth_keys: { primary: { type: 'standard', key: TOKEN_KEY } },
@@ -59,6 +78,8 @@ describePeer('the orchestrator with cfssl', needs('cfssl'), () => {
     return child
   }
 
+  const token = async (of: Manager): Promise<NewTokenAnswer> =>
+    await answerOf(await of.operate(['token', 'create', 'worker']))
   const leafIn = async (file: string) => {
     const content = await (await openKeyFile(file)).load(clearWrapper)
     return parseCertificateChain(content?.certificateChain ?? '')[0]!
@@ -112,11 +133,55 @@ describePeer('the orchestrator with cfssl', needs('cfssl'), () => {
 
   it('knows the manager by the certificate that it issued, from the second start on', async () => {
     await manager.process.kill('SIGTERM')
-    manager = await sandbox.manager('manager', '127.0.0.1:0', { more: options })
+    manager = await sandbox.manager('manager', manager.address, { more: options })
     const before = await leafIn(join(manager.data, 'state', 'node.key'))
     answerOf(await manager.operate(['node', 'renew', manager.nodeId]))
     const after = await leafIn(join(manager.data, 'state', 'node.key'))
     expect(after.serial).not.toBe(before.serial)
     expect(after.issuer.der).toEqual(ca.root.subject.der)
+  })
+
+  const rotate = async (of: Manager, more: readonly string[]): Promise<CaAnswer> => {
+    answerOf(await of.operate(['root', 'rotate', ...more]))
+    await settled('all have come over', async () => {
+      const { phase } = await of.call<RootAnswer>('root/status')
+      return phase === 'finishing'
+    })
+    return await of.call<CaAnswer>('ca/info')
+  }
+
+  it('signs the root that takes its place, whose key is in the log from then on', async () => {
+    const home = await createRoot({ now: Date.now(), serial: systemRandom.bytes(20), commonName: 'a root of our own' })
+    const files = { cert: sandbox.path('home.pem'), key: sandbox.path('home-key.pem') }
+    writeFileSync(files.cert, home.certificate.pem)
+    writeFileSync(files.key, pemOfKey(home.privateKey), { mode: 0o600 })
+    expect(refusalCode(await manager.operate(['root', 'rotate']))).toBe('ROOT_KEY_OUTSIDE')
+    const elsewhere = await manager.operate(['root', 'rotate', '--ca-cert', files.cert])
+    // The server was asked, and answered under another root, or shows a certificate that is not under the new one.
+    expect(['ISSUED_ISSUER_UNTRUSTED', 'EXTERNAL_CA_UNTRUSTED']).toContain(refusalCode(elsewhere))
+    const out = await rotate(manager, ['--ca-cert', files.cert, '--ca-key', files.key])
+    expect(out).toMatchObject({ rootKey: 'log', externalCa: null, certificate: home.certificate.pem })
+    await manager.process.kill('SIGTERM')
+    manager = await sandbox.manager('manager', manager.address)
+    await sandbox.worker(manager, 'third', { token: (await token(manager)).token })
+  })
+
+  it('takes the key of a cluster over by a rotation, without a gap', async () => {
+    const own = await sandbox.manager('own')
+    await sandbox.worker(own, 'fourth')
+    await own.process.kill('SIGTERM')
+    const auth = ['--external-ca-auth-key-file', sandbox.path('token-key')]
+    const more = [...options.slice(0, 2), '--external-ca-server-root', ca.certificate, ...auth, ...client]
+    const started = ['manager', '--data', own.data, '--listen', own.address, '--json', ...more]
+    expect(refusalCode(await run(started))).toBe('EXTERNAL_CA_DIFFERS')
+    const moving = await sandbox.manager('own', own.address, { more: [...more, '--external-ca-for-next-root'] })
+    expect(await moving.call<CaAnswer>('ca/info')).toMatchObject({ rootKey: 'log', externalCa: null })
+    const stranger = makeCa(sandbox.directory, 'stranger', { algo: 'ecdsa', size: 256 })
+    const refusal = await moving.operate(['root', 'rotate', '--ca-cert', stranger.certificate])
+    expect(refusalCode(refusal)).toBe('ISSUED_ISSUER_UNTRUSTED')
+    const after = await rotate(moving, ['--ca-cert', ca.certificate])
+    expect(after).toMatchObject({ rootKey: 'external-ca', certificate: ca.root.pem })
+    const fifth = await sandbox.worker(moving, 'fifth', { token: (await token(moving)).token })
+    expect((await leafIn(join(fifth.data, 'node.key'))).issuer.der).toEqual(ca.root.subject.der)
   })
 })

@@ -20,6 +20,7 @@ import {
 } from '@leastwise/identity/node'
 import { createRoot } from '@leastwise/identity/x509'
 import { createId, hashPublicKey } from '@leastwise/tokens'
+import { OrchestratorError } from '../errors.ts'
 import type { NewTokenAnswer } from '../operator/answers.ts'
 import type { OwnCa } from '../own-ca.ts'
 import type { ClusterCommand } from './cluster-state.ts'
@@ -70,8 +71,16 @@ async function foundOn({ certificate, privateKey, intermediates: pems = [] }: Ke
 }
 
 /** A CA that the operator brought along. */
-export async function foundOnOwnCa(own: OwnCa, { now }: { readonly now: number }): Promise<FoundingAuthority> {
-  return await foundOn(await importOwnCa(own, { now, lifetimeMs: DEFAULT_LIFETIME_MS }))
+export async function foundOnOwnCa(
+  { certificates, privateKey }: OwnCa,
+  { now }: { readonly now: number },
+): Promise<FoundingAuthority> {
+  if (privateKey === null)
+    throw new OrchestratorError(
+      'USAGE',
+      'a cluster is founded on a ca of your own with its key: name that with --ca-key',
+    )
+  return await foundOn(await importOwnCa({ certificates, privateKey }, { now, lifetimeMs: DEFAULT_LIFETIME_MS }))
 }
 
 /** Makes the first manager's identity and one join token for each role, on a new root unless another authority is given. */

@@ -13,7 +13,7 @@ export interface KeptRoot extends AuthorityRoot {
  * @throws IdentityError when certificates or key do not fit, each with its code.
  */
 export async function importOwnCa(
-  { certificates, privateKey }: OwnCa,
+  { certificates, privateKey }: OwnCa & { readonly privateKey: Uint8Array },
   { now, lifetimeMs }: { readonly now: number; readonly lifetimeMs: number },
 ): Promise<KeptRoot> {
   const chain = parseCertificateChain(certificates).map(({ pem }) => pem)

@@ -57,7 +57,10 @@ function caOperations({ store, keys, issuing, externalCa, keeper }: OperationCon
         nodeCertificateLifetimeMs: lifetimeMs,
         autolock: keys.locked(),
         rootKey: roots[0].privateKey !== null ? 'log' : (keeper?.kind ?? 'external-ca'),
-        externalCa: externalCa === null ? null : { addresses: externalCa.urls, putOff: issuing.putOff() },
+        externalCa:
+          externalCa === null || roots[0].privateKey !== null
+            ? null
+            : { addresses: externalCa.urls, putOff: issuing.putOff() },
         certificate: roots[0].certificate,
       }
     },

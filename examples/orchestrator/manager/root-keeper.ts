@@ -9,6 +9,25 @@ export interface RootKeeper {
   readonly signer: ((root: Certificate) => Promise<Signer>) | null
   /** Makes a key for a new root and keeps it; null with a keeper that makes none. */
   readonly createSigner: (() => Promise<KeptSigner>) | null
+  /** Has something signed that is nobody's, to see that the keeper has the key of this root; null with a keeper that shows it otherwise. */
+  readonly proves:
+    | ((
+        root: Certificate,
+        options: { readonly now: number; readonly lifetimeMs: number; readonly signal: AbortSignal },
+      ) => Promise<void>)
+    | null
+  /** Has a new root signed by the one in force; null where {@link signer} can do that. */
+  readonly crossSign:
+    | ((
+        inForce: Certificate,
+        next: {
+          readonly root: Certificate
+          readonly signer: Signer
+          readonly now: number
+          readonly signal: AbortSignal
+        },
+      ) => Promise<Certificate>)
+    | null
 }
 
 /** A new key with its keeper. */

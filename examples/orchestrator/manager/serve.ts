@@ -267,7 +267,7 @@ export async function serveCluster(
     ...clusterOperations(context),
     ...secretOperations(context),
     ...taskOperations(context),
-    ...rootOperations(context, issuing),
+    ...rootOperations(context, issuing, stop.signal),
     ...recoveryOperations(context),
     ...roleOperations(context),
     ...evictionOperations(context),

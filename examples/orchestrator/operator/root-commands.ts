@@ -33,7 +33,7 @@ const show = (root: RootAnswer): string =>
 export const rootCommands: readonly OperatorCommand[] = [
   command<RootAnswer>({
     name: 'root rotate',
-    usage: 'root rotate [--evict-after 7d] [--token-overlap 1d] [--ca-cert FILE --ca-key FILE]',
+    usage: 'root rotate [--evict-after 7d] [--token-overlap 1d] [--ca-cert FILE [--ca-key FILE]]',
     summary: 'bring in a new root; nodes come over by themselves, and those that do not are waited for, or thrown out',
     options: {
       'evict-after': { type: 'string' },
@@ -49,7 +49,7 @@ export const rootCommands: readonly OperatorCommand[] = [
           evictAfterMs: durationOf(given, 'evict-after'),
           tokenOverlapMs: durationOf(given, 'token-overlap'),
           certificates: own?.certificates ?? null,
-          privateKey: own === null ? null : Buffer.from(own.privateKey).toString('base64'),
+          privateKey: own?.privateKey ? Buffer.from(own.privateKey).toString('base64') : null,
         },
       }
     },

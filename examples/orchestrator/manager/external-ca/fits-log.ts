@@ -21,10 +21,11 @@ export function checkFitsLog(
       'the key of this cluster is elsewhere; start the manager with --external-ca or --hsm-library and what goes with it',
     )
   }
+  if (root.privateKey !== null && settings.forNextRoot) return
   if (root.privateKey !== null)
     throw new OrchestratorError(
       'EXTERNAL_CA_DIFFERS',
-      'this cluster holds its key itself; start the manager without --external-ca',
+      'this cluster holds its key itself; start the manager without --external-ca, or with --external-ca-for-next-root to move there',
     )
   if (settings.root !== null && parseCertificate(settings.root).pem !== parseCertificate(root.certificate).pem)
     throw new OrchestratorError(

@@ -1,14 +1,8 @@
-import {
-  DEFAULT_LIFETIME_MS,
-  parseClusterId,
-  parseNodeId,
-  parseTrustBundle,
-  verifyTrustBundleRoots,
-} from '@leastwise/identity'
-import { createNodeKey, systemRandom, systemVerifier } from '@leastwise/identity/node'
-import { createId } from '@leastwise/tokens'
+import { parseTrustBundle, verifyTrustBundleRoots } from '@leastwise/identity'
+import { createNodeKey, systemVerifier } from '@leastwise/identity/node'
 import { OrchestratorError } from '../../errors.ts'
 import type { FoundingAuthority } from '../genesis.ts'
+import { nobody } from './external-keeper.ts'
 import { openExternalCa } from './open-external-ca.ts'
 import type { ExternalCaSettings } from './settings.ts'
 
@@ -33,13 +27,7 @@ export async function foundOutside(
   if (root === undefined || others.length > 0)
     throw new OrchestratorError('USAGE', '--external-ca-root names a file with one root certificate and no other')
   const signing = openExternalCa({ settings, identity: () => null }, root)
-  const nobody = {
-    nodeId: parseNodeId(createId(systemRandom)),
-    clusterId: parseClusterId(createId(systemRandom)),
-    role: 'worker',
-    lifetimeMs: DEFAULT_LIFETIME_MS,
-  } as const
-  await signing.dryRun(createNodeKey(), nobody, { now, signal })
+  await signing.dryRun(createNodeKey(), nobody(), { now, signal })
   return {
     root,
     privateKey: null,

@@ -18,6 +18,8 @@ export interface ExternalCaSettings {
   /** Whom to appear as; null for this manager's own certificate, as soon as it has one. */
   readonly client: ClientIdentity | null
   readonly authenticator: RequestAuthenticator | null
+  /** The cluster holds its key itself yet, and is to leave it to this CA by a rotation. */
+  readonly forNextRoot: boolean
 }
 
 /** The options of `manager` that are about an external CA. */
@@ -29,6 +31,9 @@ export const externalCaOptions = [
   'external-ca-client-key',
   'external-ca-auth-key-file',
 ] as const
+
+/** A flag: these addresses sign under the root that comes next. */
+export const FOR_NEXT_ROOT = 'external-ca-for-next-root'
 
 const usage = (message: string, options?: ErrorOptions): OrchestratorError =>
   new OrchestratorError('USAGE', message, options)
@@ -87,5 +92,6 @@ export function externalCaSettings(given: Given): ExternalCaSettings | null {
     serverRoots: namedFile(given, 'external-ca-server-root'),
     client: clientOf(given),
     authenticator,
+    forNextRoot: given.options[FOR_NEXT_ROOT] === true,
   }
 }

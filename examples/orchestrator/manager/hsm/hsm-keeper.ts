@@ -46,6 +46,8 @@ export async function openHsm({ library, token: label, key, pin }: HsmSettings):
         },
       }
     },
+    proves: null,
+    crossSign: null,
     [Symbol.asyncDispose]: async () => {
       await token.close()
     },
