@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import {
+  changedKeys,
   emptyShardedMap,
   lookUp,
   type ShardedMap,
@@ -32,6 +33,41 @@ it('is a map, leaves the map before alone, and has one shape for one content', (
       expect(map).toEqual(anew)
     }),
   )
+})
+
+it('law: says which keys differ between any two maps, each once, and looks into nothing that both share', () => {
+  const steps = fc.array(step, { maxLength: 40 })
+  fc.assert(
+    fc.property(steps, steps, fc.boolean(), (one, other, isNext) => {
+      const play = (map: ShardedMap<number>, changes: typeof one): ShardedMap<number> =>
+        changes.reduce(
+          (each, { key, value }) => (value === null ? withoutEntry(each, key) : withEntry(each, key, value)),
+          map,
+        )
+      const before = play(emptyShardedMap(), one)
+      // One that came of the other, with which it shares most, or one with a history of its own.
+      const after = play(isNext ? before : emptyShardedMap(), other)
+      const keys = [...one, ...other].map(({ key }) => key)
+      const differ = new Set(keys.filter((key) => lookUp(before, key) !== lookUp(after, key)))
+      expect([...changedKeys(before, after)].sort()).toEqual([...differ].sort())
+      expect([...changedKeys(after, before)].sort()).toEqual([...differ].sort())
+    }),
+  )
+  let map: ShardedMap<number> = emptyShardedMap()
+  for (let number = 0; number < 10_000; number += 1) map = withEntry(map, `node-${number}`, number)
+  const untouchable: ShardedMap<number> = {
+    size: map.size,
+    rows: map.rows.map((row) =>
+      row === null
+        ? null
+        : new Proxy(row, {
+            get: () => {
+              throw new Error('looked into a row that both share')
+            },
+          }),
+    ),
+  }
+  expect([...changedKeys(untouchable, { ...untouchable })]).toEqual([])
 })
 
 it('spreads keys that differ in few letters', () => {

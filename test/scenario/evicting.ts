@@ -91,7 +91,6 @@ export async function evictMany(sim: Sim, nodeIds: readonly string[], reason: st
     if (node.held !== null) sim.law.leave(node.held.chain, node.bundle)
     sim.renewals.cancel(node.number)
     node.life = 'evicted'
-    sim.lives += 1
   }
   await push(sim, base, changes)
 }

@@ -23,7 +23,6 @@ export async function found(): Promise<Sim> {
   const replica = createReplica()
   const sim: Sim = {
     now: START,
-    lives: 0,
     clusterId,
     queue: createEventQueue(),
     draws: drawsFrom(2027),

@@ -1,10 +1,12 @@
 import {
+  createRotationRoster,
   evictionsDue,
   formatCertificateChain,
   listNodes,
   type NodeId,
   nodeOf,
-  type RotationMember,
+  type RotationMembers,
+  type RotationRoster,
   stragglersOf,
 } from '@leastwise/identity'
 import { evictMany } from './evicting.ts'
@@ -149,18 +151,21 @@ function takeOver(sim: Sim): void {
   if (replica.authority().rotation !== null) drive(sim)
 }
 
-const members = new WeakMap<Sim, { readonly lives: number; readonly all: readonly RotationMember[] }>()
+const rosters = new WeakMap<Sim, { readonly boot: number; readonly roster: RotationRoster }>()
 
-/** All members, and whether they have a session. Listed anew when a node came or went: it is the same ten thousand each second. */
-function membersOf(sim: Sim): readonly RotationMember[] {
-  const known = members.get(sim)
-  if (known?.lives === sim.lives) return known.all
-  const all = listNodes(sim.replica.state().membership).map(({ nodeId }) => {
-    const life = sim.byId.get(nodeId)?.life
-    return { nodeId, reachable: life === 'up' || life === 'hung' }
-  })
-  members.set(sim, { lives: sim.lives, all })
-  return all
+/** All members, as the manager that leads keeps them. The next one begins with nothing but the state. */
+function membersOf(sim: Sim): RotationMembers {
+  const { boot } = sim.leader
+  let known = rosters.get(sim)
+  if (known?.boot !== boot) {
+    const isReachable = (nodeId: string): boolean => {
+      const life = sim.byId.get(nodeId)?.life
+      return life === 'up' || life === 'hung'
+    }
+    known = { boot, roster: createRotationRoster({ isReachable }) }
+    rosters.set(sim, known)
+  }
+  return known.roster.of(sim.replica.state().membership)
 }
 
 /** What whichever manager leads does for a rotation, until it is over or the manager is gone. */
@@ -226,18 +231,18 @@ async function step(sim: Sim, facts: RotationFacts): Promise<number | null> {
   facts.mostWindow = Math.max(facts.mostWindow, window)
   // Who is behind, and why, is asked now and then while most are.
   facts.ticks += 1
-  if (all.length - converged > FEW && facts.ticks % 10 !== 0) return TICK_MS
+  if (all.size - converged > FEW && facts.ticks % 10 !== 0) return TICK_MS
   const stragglers = stragglersOf(replica.authority(), all, now)
   for (const { reason } of stragglers) facts.reasons.add(reason)
   if (stragglers.length > 0) {
     const live = stragglers.some(({ nodeId }) => sim.byId.get(nodeId)!.life === 'up')
     if (live) facts.liveOverAt = now
-    if (live) return all.length - converged > FEW ? TICK_MS : TAIL_TICK_MS
+    if (live) return all.size - converged > FEW ? TICK_MS : TAIL_TICK_MS
     return IDLE_TICK_MS
   }
   order({
     part: 'authority',
-    command: { type: 'finish-rotation', members: all.map(({ nodeId }) => nodeId), now },
+    command: { type: 'finish-rotation', members: all, now },
   })
   facts.finishedAt = now
   pushBundle(sim)

@@ -45,7 +45,6 @@ export function newNode(sim: Sim, bundle: string): SimNode {
     failures: 0,
   }
   sim.nodes.push(node)
-  sim.lives += 1
   sim.byId.set(node.nodeId, node)
   return node
 }
@@ -155,7 +154,6 @@ export function takeBundle(sim: Sim, node: SimNode): void {
 /** The machine stops, or hangs; nothing is lost but time. */
 export function stop(sim: Sim, node: SimNode, life: 'asleep' | 'dead' | 'hung'): void {
   node.life = life
-  sim.lives += 1
   node.awaits = null
   sim.renewals.cancel(node.number)
 }
@@ -164,7 +162,6 @@ export function stop(sim: Sim, node: SimNode, life: 'asleep' | 'dead' | 'hung'):
 export function resume(sim: Sim, node: SimNode): void {
   if (node.life !== 'asleep' || node.held === null) return
   node.life = 'up'
-  sim.lives += 1
   plan(sim, node, node.held)
   connect(sim, node)
 }

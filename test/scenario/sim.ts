@@ -118,8 +118,6 @@ export interface Facts {
 
 export interface Sim {
   now: number
-  /** Grows whenever a node comes, goes, stops or resumes. */
-  lives: number
   readonly clusterId: ClusterId
   readonly queue: EventQueue
   readonly draws: Draws

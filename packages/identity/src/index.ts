@@ -163,6 +163,7 @@ export { CROSS_SIGNED_LIFETIME_MS, crossSignRoot } from './rotation/cross-sign.t
 export type { FoundedAuthority } from './rotation/founded.ts'
 export type { ImportOptions } from './rotation/import-authority.ts'
 export { importAuthority } from './rotation/import-authority.ts'
+export type { MemberBehind, MembersBehind, RotationMembers } from './rotation/members-behind.ts'
 export type { ObserveOptions } from './rotation/observe.ts'
 export { observePresented } from './rotation/observe.ts'
 export type { PlanOptions, RotationBlocker, RotationBlockerCode, RotationPlan } from './rotation/plan.ts'
@@ -170,6 +171,8 @@ export { planRotation } from './rotation/plan.ts'
 export type { RotationPolicy, StragglerPolicy } from './rotation/policy.ts'
 export { DEFAULT_ROTATION_POLICY } from './rotation/policy.ts'
 export { rootIdOf } from './rotation/root-id.ts'
+export type { RosterOptions, RotationRoster } from './rotation/roster.ts'
+export { createRotationRoster } from './rotation/roster.ts'
 export type {
   IssuingLoad,
   RootObservation,
@@ -188,7 +191,7 @@ export type {
 export type { BridgeTrust } from './rotation/self-issued-bridges.ts'
 export { selfIssuedBridges } from './rotation/self-issued-bridges.ts'
 export type { Straggler, StragglerReason } from './rotation/stragglers.ts'
-export { evictionsDue, stragglersOf } from './rotation/stragglers.ts'
+export { countBehind, evictionsDue, stragglersOf } from './rotation/stragglers.ts'
 export type { SelfSignedRootOptions } from './self-signed-root.ts'
 export { selfSignedRoot } from './self-signed-root.ts'
 export type { SpiffeAuthorizer, SpiffePeer } from './spiffe/authorizers.ts'

@@ -69,3 +69,27 @@ export function* valuesOf<Value>(map: ShardedMap<Value>): Generator<Value, void,
     for (const shard of row) if (shard !== null) yield* shard.values()
   }
 }
+
+/**
+ * The keys that have another value, or are in one of the maps only, in no promised order. What both maps share is not looked at: the cost is that
+ * of the changes between them, whichever came first.
+ */
+export function* changedKeys<Value>(
+  before: ShardedMap<Value>,
+  after: ShardedMap<Value>,
+): Generator<string, void, void> {
+  if (before === after) return
+  for (let at = 0; at < ROWS; at += 1) {
+    const [old, row] = [before.rows[at] ?? null, after.rows[at] ?? null]
+    if (old === row) continue
+    for (let column = 0; column < COLUMNS; column += 1) {
+      const [oldShard, shard] = [old?.[column] ?? null, row?.[column] ?? null]
+      if (oldShard !== shard) yield* changedIn(oldShard, shard)
+    }
+  }
+}
+
+function* changedIn<Value>(before: Shard<Value> | null, after: Shard<Value> | null): Generator<string, void, void> {
+  if (after !== null) for (const [key, value] of after) if (before?.get(key) !== value) yield key
+  if (before !== null) for (const key of before.keys()) if (after?.has(key) !== true) yield key
+}

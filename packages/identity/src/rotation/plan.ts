@@ -91,7 +91,8 @@ export function planRotation(state: FoundedAuthority, options: PlanOptions): Rot
   const remaining = asking ? stragglers.length : over ? 0 : members.length
   const window = asking ? rotation.window : policy.startWindow
   const perMs = paceOf(state, window, options)
-  const dead = over ? [] : members.filter((member) => !member.reachable && isBehind(asking, stragglers, member.nodeId))
+  // Who is behind and cannot be reached has that as its reason.
+  const dead = asking ? stragglers.filter(({ reason }) => reason === 'offline') : over ? [] : members.filter(isAway)
   return {
     phase: rotation?.phase ?? 'idle',
     affected: members.length,
@@ -111,8 +112,7 @@ export function planRotation(state: FoundedAuthority, options: PlanOptions): Rot
   }
 }
 
-const isBehind = (asking: boolean, stragglers: readonly Straggler[], nodeId: string): boolean =>
-  !asking || stragglers.some((straggler) => straggler.nodeId === nodeId)
+const isAway = ({ reachable }: RotationMember): boolean => !reachable
 
 function paceOf(state: FoundedAuthority, window: number, { load, now }: PlanOptions): number {
   const { rotation } = state

@@ -1,7 +1,6 @@
 import { parseCertificate } from '../certificate.ts'
 import { lookUp } from '../sharded-map.ts'
 import { rootIdOf } from './root-id.ts'
-import type { RotationMember } from './rotation-messages.ts'
 import type { AuthorityRoot, NodeProgress, Rotation } from './rotation-state.ts'
 
 /** The root that nodes are to come to. */
@@ -22,7 +21,11 @@ export const progressOf = (rotation: Rotation, nodeId: string): NodeProgress =>
 
 /** Whether the node was asked for the present aim, and may still be about to answer. */
 export const isUnderWay = (rotation: Rotation, node: NodeProgress, now: number): boolean =>
-  node.askedFor === rotation.aim && node.askedAt !== null && now < node.askedAt + rotation.policy.retryMs
+  mayAnswer(rotation, lastAsked(rotation, node), now)
+
+/** Whether who was asked then may still be about to answer. */
+export const mayAnswer = (rotation: Rotation, asked: number, now: number): boolean =>
+  now < asked + rotation.policy.retryMs
 
 /** Whether the node has presented a certificate under the present aim since that is the aim. */
 export const hasCome = (rotation: Rotation, aim: string, node: NodeProgress): boolean =>
@@ -32,16 +35,6 @@ export const hasCome = (rotation: Rotation, aim: string, node: NodeProgress): bo
 export const asksNodes = (rotation: Rotation): boolean =>
   rotation.phase === 'reissuing' || rotation.phase === 'reverting'
 
-/** Members that have not presented a certificate under the aim, in the order of `members`. */
-export function membersBehind(
-  rotation: Rotation,
-  aim: string,
-  members: readonly RotationMember[],
-): readonly (NodeProgress & { readonly reachable: boolean })[] {
-  const behind: (NodeProgress & { readonly reachable: boolean })[] = []
-  for (const { nodeId, reachable } of members) {
-    const node = progressOf(rotation, nodeId)
-    if (!hasCome(rotation, aim, node)) behind.push({ ...node, reachable })
-  }
-  return behind
-}
+/** When the node was asked for the present aim. Who was not comes before everybody who was. */
+export const lastAsked = (rotation: Rotation, node: NodeProgress): number =>
+  node.askedFor === rotation.aim && node.askedAt !== null ? node.askedAt : Number.NEGATIVE_INFINITY

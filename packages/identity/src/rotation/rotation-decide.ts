@@ -2,9 +2,10 @@ import { parseCertificate } from '../certificate.ts'
 import { IdentityError, type IdentityErrorCode } from '../errors.ts'
 import { checkTarget } from './check-target.ts'
 import type { FoundedAuthority } from './founded.ts'
+import { memberList, membersOf } from './members-behind.ts'
 import { nextWindow } from './pace.ts'
 import { checkPolicy } from './policy.ts'
-import { aimOf, asksNodes, hasCome, isUnderWay, membersBehind, progressOf } from './progress.ts'
+import { aimOf, asksNodes, progressOf } from './progress.ts'
 import { rootIdOf } from './root-id.ts'
 import type { RotationCommand, RotationEvent } from './rotation-messages.ts'
 import type { AuthorityRoot, Rotation } from './rotation-state.ts'
@@ -56,21 +57,12 @@ function nextBatch(
 ): readonly RotationEvent[] {
   const rotation = underWay(state)
   if (!asksNodes(rotation)) throw wrongPhase(rotation, 'nodes are asked once the new root issues')
-  const behind = membersBehind(rotation, aimOf(rotation, state.roots[0]), members)
-  const asked = behind.filter((node) => isUnderWay(rotation, node, now)).length
+  const { underWay: asked, next } = membersOf(members).behind(rotation, aimOf(rotation, state.roots[0]), now)
   const window = nextWindow(rotation.window, load, asked >= rotation.window, rotation.policy)
-  const nodes = behind
-    .filter((node) => node.reachable && !isUnderWay(rotation, node, now))
-    // Who was never asked comes first, then who was asked longest ago.
-    .sort((a, b) => lastAsked(rotation, a) - lastAsked(rotation, b))
-    .slice(0, Math.max(0, window - asked))
-    .map(({ nodeId }) => nodeId)
+  const nodes = next(Math.max(0, window - asked))
   if (nodes.length === 0 && window === rotation.window) return []
   return [{ type: 'batch-asked', nodes, window, at: now }]
 }
-
-const lastAsked = (rotation: Rotation, node: { readonly askedFor: number; readonly askedAt: number | null }): number =>
-  node.askedFor === rotation.aim ? (node.askedAt ?? 0) : 0
 
 function finish(
   state: FoundedAuthority,
@@ -79,11 +71,12 @@ function finish(
   const rotation = underWay(state)
   if (!asksNodes(rotation)) throw wrongPhase(rotation, 'it can be finished once the new root issues')
   const aim = aimOf(rotation, state.roots[0])
-  const behind = members.filter((nodeId) => !hasCome(rotation, aim, progressOf(rotation, nodeId))).length
-  if (behind > 0) {
+  const all = 'behind' in members ? members : memberList(members.map((nodeId) => ({ nodeId, reachable: false })))
+  const { count } = all.behind(rotation, aim, now)
+  if (count > 0) {
     throw refused(
       'ROTATION_INCOMPLETE',
-      `${behind} of ${members.length} members have not presented a certificate of the root that is to stay; wait for them, or evict them`,
+      `${count} of ${all.size} members have not presented a certificate of the root that is to stay; wait for them, or evict them`,
     )
   }
   if (rotation.phase === 'reverting') return [{ type: 'rotation-reverted', at: now }]

@@ -1,3 +1,4 @@
+import type { RotationMembers } from './members-behind.ts'
 import type { RotationPolicy } from './policy.ts'
 import type { AuthorityRoot, NodeProgress, RootBridge, Rotation } from './rotation-state.ts'
 
@@ -41,10 +42,10 @@ export type RotationCommand =
     }
   /** From now on the new root issues. */
   | { readonly type: 'begin-reissue'; readonly now: number }
-  /** Chooses the nodes that are asked next. All members are passed, each time. */
+  /** Chooses the nodes that are asked next. All members are passed, each time: as a list, which is walked, or from a {@link RotationRoster}. */
   | {
       readonly type: 'next-batch'
-      readonly members: readonly RotationMember[]
+      readonly members: readonly RotationMember[] | RotationMembers
       readonly load: IssuingLoad
       readonly now: number
     }
@@ -53,7 +54,11 @@ export type RotationCommand =
   /** Gives the new root up. The old one was in force all the time. */
   | { readonly type: 'abort-rotation'; readonly now: number }
   /** Ends the trust in the old root, and its key. Passed all members, of whom none may be behind. */
-  | { readonly type: 'finish-rotation'; readonly members: readonly string[]; readonly now: number }
+  | {
+      readonly type: 'finish-rotation'
+      readonly members: readonly string[] | RotationMembers
+      readonly now: number
+    }
   /** Ends the time in which tokens of the old root are good. */
   | { readonly type: 'close-rotation'; readonly now: number; readonly early?: true }
 

@@ -1,6 +1,7 @@
 import type { FoundedAuthority } from './founded.ts'
+import { type MembersBehind, membersOf, type RotationMembers } from './members-behind.ts'
 import type { RotationPolicy } from './policy.ts'
-import { aimOf, asksNodes, isUnderWay, membersBehind } from './progress.ts'
+import { aimOf, asksNodes, isUnderWay } from './progress.ts'
 import type { RotationMember } from './rotation-messages.ts'
 import type { NodeProgress, Rotation } from './rotation-state.ts'
 
@@ -48,16 +49,31 @@ function reasonOf(
   return isUnderWay(rotation, node, now) ? 'asked' : 'silent'
 }
 
+const behindIn = (
+  { rotation, roots }: FoundedAuthority,
+  members: readonly RotationMember[] | RotationMembers,
+  now: number,
+): MembersBehind | null =>
+  rotation !== null && asksNodes(rotation) ? membersOf(members).behind(rotation, aimOf(rotation, roots[0]), now) : null
+
+/** How many members have not presented a certificate under the root that nodes are to come to; 0 when no rotation asks nodes. */
+export const countBehind = (
+  state: FoundedAuthority,
+  members: readonly RotationMember[] | RotationMembers,
+  now: number,
+): number => behindIn(state, members, now)?.count ?? 0
+
 /** The members that have not presented a certificate under the root that nodes are to come to, each with the reason; none when no rotation asks nodes. */
 export function stragglersOf(
   state: FoundedAuthority,
-  members: readonly RotationMember[],
+  members: readonly RotationMember[] | RotationMembers,
   now: number,
 ): readonly Straggler[] {
   const { rotation } = state
-  if (rotation === null || !asksNodes(rotation)) return []
+  const behind = behindIn(state, members, now)
+  if (rotation === null || behind === null) return []
   const evictAt = evictionDeadline(rotation)
-  return membersBehind(rotation, aimOf(rotation, state.roots[0]), members).map((node) => {
+  return behind.list().map((node) => {
     const asked = node.askedFor === rotation.aim
     return {
       nodeId: node.nodeId,
@@ -83,13 +99,14 @@ const hadNoTurn = ({ reason, asks }: Straggler): boolean => reason === 'waiting'
  */
 export function evictionsDue(
   state: FoundedAuthority,
-  members: readonly RotationMember[],
+  members: readonly RotationMember[] | RotationMembers,
   now: number,
 ): readonly string[] {
   const { rotation } = state
   const deadline = rotation === null ? null : evictionDeadline(rotation)
   if (rotation === null || deadline === null || now < deadline) return []
-  const behind = stragglersOf(state, members, now)
-  if (areTooMany(behind.length, members.length, rotation.policy)) return []
-  return behind.filter((straggler) => !hadNoTurn(straggler)).map(({ nodeId }) => nodeId)
+  if (areTooMany(countBehind(state, members, now), membersOf(members).size, rotation.policy)) return []
+  return stragglersOf(state, members, now)
+    .filter((straggler) => !hadNoTurn(straggler))
+    .map(({ nodeId }) => nodeId)
 }
