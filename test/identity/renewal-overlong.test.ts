@@ -1,5 +1,7 @@
 import {
   DEFAULT_SHORTENING_WINDOW,
+  isOverlong,
+  listNodes,
   type Membership,
   type MembershipCommand,
   membership,
@@ -7,6 +9,7 @@ import {
   overlongNodes,
   SKEW_TOLERANCE_MS,
 } from '@leastwise/identity'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { testNodeId } from '../support/test-authority.ts'
 
@@ -100,4 +103,38 @@ describe('a shorter lifetime', () => {
         RangeError,
       )
   })
+})
+
+it('law: after any history the next ones are those that a walk over all nodes gives', () => {
+  const step = fc.tuple(fc.constantFrom('join', 'join', 'ask', 'renew', 'evict'), fc.nat(7), fc.nat(60))
+  let chosen = 0
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 4 }), (steps, window) => {
+      let state = membership.initial
+      const options = { lifetimeMs: 30 * DAY_MS, now: NOW, window, isReachable: (id: string) => id !== testNodeId(3) }
+      for (const [at, [kind, number, days]] of steps.entries()) {
+        const nodeId = testNodeId(number)
+        const isThere = listNodes(state).some((node) => node.nodeId === nodeId)
+        if (kind === 'join' && !isThere) state = joined(state, number, NOW + days * DAY_MS)
+        if (kind !== 'join' && isThere) {
+          const news = { nodeId, csr: `csr at ${at}`, publicKeyHash: `key at ${at}` } as const
+          if (kind === 'ask') state = after(state, { type: 'request-renewal', nodeId })
+          if (kind === 'renew') state = after(state, { type: 'renew', ...news })
+          if (kind === 'evict')
+            state = after(state, { type: 'evict', nodeId, reason: '', now: NOW }, { type: 'prune', now: Infinity })
+        }
+        const overlong = listNodes(state)
+          .filter((node) => isOverlong(node, options))
+          .sort((a, b) => (b.notAfter ?? 0) - (a.notAfter ?? 0) || (a.nodeId < b.nodeId ? -1 : 1))
+        expect(overlongNodes(state, options)).toEqual(overlong)
+        const reachable = overlong.filter((node) => options.isReachable(node.nodeId))
+        const waiting = reachable.filter(({ status }) => status === 'issued')
+        const room = Math.max(0, window - (reachable.length - waiting.length))
+        const next = nextToShorten(state, options)
+        expect(next).toEqual(waiting.slice(0, room).map((node) => node.nodeId))
+        chosen += next.length
+      }
+    }),
+  )
+  expect(chosen).toBeGreaterThan(100)
 })

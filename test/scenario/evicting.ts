@@ -32,7 +32,8 @@ function shared(sim: Sim, view: EvictionView): EvictionView {
   return same
 }
 
-type Receive = (node: SimNode) => Promise<void>
+/** Waits for nothing where another node with the same view and the same trust has read the list. */
+type Receive = (node: SimNode) => Promise<void> | undefined
 
 /** Signs a list as the first manager, so that it verifies under whichever root a node trusts. */
 async function sign(sim: Sim, base: number, evictions: readonly Eviction[]): Promise<Receive> {
@@ -46,36 +47,49 @@ async function sign(sim: Sim, base: number, evictions: readonly Eviction[]): Pro
   )
   // Nodes that know the same and trust the same come to know the same.
   const known = new Map<BundleKind, Map<EvictionView, EvictionView>>()
-  return async (node) => {
+  const read = async (node: SimNode, views: Map<EvictionView, EvictionView>): Promise<void> => {
+    const { bundle, view } = node
+    const trust = { roots: bundle.roots, clusterId, now: sim.now, verifier: sim.verifier, view }
+    const next = shared(sim, withEvictionList(view, await verifyEvictionList(bytes, trust)))
+    views.set(view, next)
+    node.view = next
+  }
+  return (node) => {
     const { bundle, view } = node
     const views = known.get(bundle) ?? new Map<EvictionView, EvictionView>()
     known.set(bundle, views)
-    const trust = { roots: bundle.roots, clusterId, now: sim.now, verifier: sim.verifier, view }
-    const next = views.get(view) ?? shared(sim, withEvictionList(view, await verifyEvictionList(bytes, trust)))
-    views.set(view, next)
+    const next = views.get(view)
+    if (next === undefined) return read(node, views)
     node.view = next
+    return undefined
   }
 }
 
 const whole = new WeakMap<Sim, { readonly sequence: number; readonly at: number; readonly receive: Receive }>()
 
 /** A node asks for the whole list. The manager signs one a day, or when there are news. */
-export async function fetchList(sim: Sim, node: SimNode): Promise<void> {
+export function fetchList(sim: Sim, node: SimNode): Promise<void> | undefined {
   const { book } = sim.replica.state()
-  let list = whole.get(sim)
-  if (list?.sequence !== book.sequence || sim.now - list.at > DAY_MS) {
-    // Before the first manager has a certificate there is nobody to sign, and nobody evicted.
-    if (sim.nodes[0]!.held === null) return
-    list = { sequence: book.sequence, at: sim.now, receive: await sign(sim, 0, [...evictionsIn(book)]) }
-    whole.set(sim, list)
-  }
-  await list.receive(node)
+  const list = whole.get(sim)
+  if (list?.sequence === book.sequence && sim.now - list.at <= DAY_MS) return list.receive(node)
+  // Before the first manager has a certificate there is nobody to sign, and nobody evicted.
+  return sim.nodes[0]!.held === null ? undefined : signWhole(sim, node)
+}
+
+async function signWhole(sim: Sim, node: SimNode): Promise<void> {
+  const { book } = sim.replica.state()
+  const receive = await sign(sim, 0, [...evictionsIn(book)])
+  whole.set(sim, { sequence: book.sequence, at: sim.now, receive })
+  await receive(node)
 }
 
 /** A list without news, so that those who have it need not think that something was kept from them. */
 export async function prolong(sim: Sim): Promise<void> {
   if (!sim.leader.up) return
-  for (const node of sim.nodes) if (node.life === 'up' && node.held !== null) await fetchList(sim, node)
+  for (const node of sim.nodes) {
+    const waits = node.life === 'up' && node.held !== null ? fetchList(sim, node) : undefined
+    if (waits !== undefined) await waits
+  }
 }
 
 /** Evicts nodes in one entry of the journal, and pushes what is new to everybody with a session. */
@@ -101,8 +115,10 @@ export async function push(sim: Sim, base: number, changes: readonly Change[]): 
     change.part === 'book' && change.event.type === 'evictions-added' ? change.event.evictions : [],
   )
   const receive = await sign(sim, base, news)
-  for (const node of sim.nodes)
-    if (node.life === 'up' && node.held !== null) await receive(node).catch(orWhole(sim, node))
+  for (const node of sim.nodes) {
+    const waits = node.life === 'up' && node.held !== null ? receive(node) : undefined
+    if (waits !== undefined) await waits.catch(orWhole(sim, node))
+  }
 }
 
 /** A node that has just joined lacks what came before, and asks for all of it. */

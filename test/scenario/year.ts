@@ -133,6 +133,10 @@ export async function playYear(): Promise<Sim> {
     if (next >= END) return sim
     sim.now = next
     for (const number of sim.renewals.take(next, NODES)) due(sim, sim.nodes[number]!)
-    while (sim.queue.nextAt() <= next) await sim.queue.take()()
+    while (sim.queue.nextAt() <= next) {
+      const waits = sim.queue.take()()
+      // Most wait for nothing, and there are many.
+      if (waits !== undefined) await waits
+    }
   }
 }

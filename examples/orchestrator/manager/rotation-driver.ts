@@ -1,8 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import {
   authorityLife,
   type ClusterId,
+  countBehind,
+  createRotationRoster,
   evictionsDue,
   type FoundedAuthority,
   type IssuingLoad,
@@ -13,9 +15,9 @@ import {
   parseNodeId,
   type RootObservation,
   type RotationMember,
+  type RotationMembers,
   rootIdOf,
   rotationRootsOf,
-  stragglersOf,
   trustBundleOf,
 } from '@leastwise/identity'
 import { observePeer, systemVerifier } from '@leastwise/identity/node'
@@ -51,6 +53,8 @@ export interface RotationDriver {
 }
 
 const STEP_MS = 500
+/** Each costs a signature or two to verify, some tenths of a millisecond. */
+const SEEN_PER_TURN = 8
 
 /** The members, and who of them can be asked. */
 export const rotationMembers = (
@@ -58,16 +62,18 @@ export const rotationMembers = (
   self: string,
   presence: Pick<PresenceBoard, 'get'>,
 ): readonly RotationMember[] =>
-  listNodes(state.membership).map(({ nodeId }) => ({
-    nodeId,
-    reachable: nodeId === self || presence.get(nodeId) === 'ready',
-  }))
+  listNodes(state.membership).map(({ nodeId }) => ({ nodeId, reachable: isReachable(nodeId, self, presence) }))
+
+const isReachable = (nodeId: string, self: string, presence: ReadonlyMap<string, NodePresence>): boolean =>
+  nodeId === self || presence.get(nodeId) === 'ready'
 
 export function createRotationDriver(options: RotationDriverOptions): RotationDriver {
   const { nodeId: self, clusterId, store, keys, presence, load, renewSelf, adopt, recheck, now, announce } = options
   const open = new Set<TLSSocket>()
   let fresh: TLSSocket[] = []
   let aim = 0
+  const roster = createRotationRoster({ isReachable: (nodeId) => isReachable(nodeId, self, presence) })
+  const members = (state: ClusterState): RotationMembers => roster.of(state.membership)
 
   const use = async (identity: ManagerIdentity): Promise<void> => {
     await keys.saveIdentity(identity)
@@ -75,18 +81,22 @@ export function createRotationDriver(options: RotationDriverOptions): RotationDr
   }
 
   /** What was presented since the last look; after a change of the aim, what all open connections were opened with. */
-  const presented = (authority: FoundedAuthority): readonly RootObservation[] => {
+  const presented = async (authority: FoundedAuthority): Promise<readonly RootObservation[]> => {
     const sockets = authority.rotation?.aim === aim ? fresh : [...open]
     fresh = []
     aim = authority.rotation?.aim ?? 0
     const trust = { roots: rotationRootsOf(authority), clusterId, now: now() }
-    const seen = sockets.flatMap((socket) => {
+    const seen: RootObservation[] = []
+    for (const [at, socket] of sockets.entries()) {
+      // After a change of the aim there are thousands, and nodes want answers meanwhile.
+      if (at % SEEN_PER_TURN === SEEN_PER_TURN - 1) await nextTurn()
       try {
-        return observePeer(socket, trust) ?? []
+        const observed = observePeer(socket, trust)
+        if (observed !== null) seen.push(observed)
       } catch {
-        return [] // it has gone meanwhile
+        // it has gone meanwhile
       }
-    })
+    }
     const own = parseCertificateChain(keys.identity().certificateChain ?? '')
     return [...seen, observePresented(own, { ...trust, verifier: systemVerifier })]
   }
@@ -98,7 +108,7 @@ export function createRotationDriver(options: RotationDriverOptions): RotationDr
     await order((state) => {
       const command = {
         type: 'next-batch',
-        members: rotationMembers(state, self, presence),
+        members: members(state),
         load: load(),
         now: now(),
       } as const
@@ -120,10 +130,10 @@ export function createRotationDriver(options: RotationDriverOptions): RotationDr
 
   const bringOver = async (authority: FoundedAuthority): Promise<void> => {
     const goal = authority.rotation?.target?.rootId ?? rootIdOf(parseCertificate(authority.roots[0].certificate))
-    const nodes = presented(authority)
+    const nodes = await presented(authority)
     await order(() => [{ part: 'authority', command: { type: 'observe', nodes, now: now() } }])
     if (nodes.at(-1)?.rootId !== goal) await use(await renewSelf())
-    const due = evictionsDue(authority, rotationMembers(store.state(), self, presence), now())
+    const due = evictionsDue(authority, members(store.state()), now())
     if (due.length > 0) {
       await order((state) =>
         due.flatMap((nodeId) => evictionOrders(state, nodeId, 'did not come over to the new root in time', now())),
@@ -131,17 +141,9 @@ export function createRotationDriver(options: RotationDriverOptions): RotationDr
       recheck()
     }
     await askNext()
-    const members = rotationMembers(store.state(), self, presence)
-    if (stragglersOf(foundedCluster(store.state()), members, now()).length > 0) return
+    if (countBehind(foundedCluster(store.state()), members(store.state()), now()) > 0) return
     await order((state) => [
-      {
-        part: 'authority',
-        command: {
-          type: 'finish-rotation',
-          members: listNodes(state.membership).map(({ nodeId }) => nodeId),
-          now: now(),
-        },
-      },
+      { part: 'authority', command: { type: 'finish-rotation', members: members(state), now: now() } },
     ])
     announce({ event: 'root-rotation', phase: foundedCluster(store.state()).rotation?.phase ?? 'idle' })
   }

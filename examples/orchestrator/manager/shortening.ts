@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { nextToShorten, overlongNodes } from '@leastwise/identity'
+import { isOverlong, nextToShorten, nodeOf } from '@leastwise/identity'
 import type { Announce } from '../announce.ts'
 import { codeOf } from '../errors.ts'
 import type { ClusterCommand, ClusterState } from './cluster-state.ts'
@@ -40,8 +40,8 @@ export async function keepLivesShort(options: ShorteningOptions, signal: AbortSi
       const state = store.state()
       if (next(state).length > 0) await store.commit(next)
       const { lifetimeMs } = foundedCluster(state)
-      const overlong = overlongNodes(state.membership, { lifetimeMs, now: now() })
-      if (renewedFor !== lifetimeMs && overlong.some(({ nodeId }) => nodeId === self)) {
+      const own = nodeOf(state.membership, self)
+      if (renewedFor !== lifetimeMs && own !== null && isOverlong(own, { lifetimeMs, now: now() })) {
         renewedFor = lifetimeMs
         renewSelf()
       }

@@ -1,5 +1,5 @@
 import type { EvictionRecord, NodeRecord } from './node-record.ts'
-import { emptyShardedMap, lookUp, type ShardedMap, valuesOf } from './sharded-map.ts'
+import { changedKeys, emptyShardedMap, lookUp, type ShardedMap, valuesOf } from './sharded-map.ts'
 
 /** Who belongs to the cluster and who was thrown out. Read it with the queries of this module; its shape may change. */
 export interface Membership {
@@ -18,6 +18,13 @@ export const nodeOf = (state: Membership, nodeId: string): NodeRecord | null => 
 /** All nodes, the oldest first. */
 export const listNodes = (state: Membership): readonly NodeRecord[] =>
   [...valuesOf(state.nodes)].sort((a, b) => a.admittedAt - b.admittedAt || byText(a.nodeId, b.nodeId))
+
+/**
+ * The ids of the nodes whose records differ between two states, in no promised order. Costs as much as has changed between them, so whoever watches the membership
+ * need not look at all nodes each time.
+ */
+export const changedNodes = (before: Membership, after: Membership): Generator<string, void, void> =>
+  changedKeys(before.nodes, after.nodes)
 
 /** Why and until when the node is refused, or `null`. */
 export const evictionOf = (state: Membership, nodeId: string): EvictionRecord | null => lookUp(state.evictions, nodeId)

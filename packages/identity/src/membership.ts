@@ -2,6 +2,7 @@ import { IdentityError } from './errors.ts'
 import { MAX_INTERMEDIATE_LIFETIME_MS } from './intermediate/intermediate-grant.ts'
 import type { MembershipCommand, MembershipEvent } from './membership-events.ts'
 import { isEvicted, listEvictions, listNodes, type Membership, nodeOf, noMembers } from './membership-state.ts'
+import type { NodeId } from './node-identity.ts'
 import { MAX_LIVE_CERTIFICATES, type NodeRecord } from './node-record.ts'
 import type { Decider } from './ports.ts'
 import { valuesOf, withEntry, withoutEntry } from './sharded-map.ts'
@@ -89,13 +90,17 @@ function evict(state: Membership, command: MembershipCommand & { type: 'evict' }
   return [{ type: 'node-evicted', nodeId, reason, at: now, until: Math.max(until, earliest) }]
 }
 
+function hasOtherManager(state: Membership, nodeId: NodeId): boolean {
+  for (const each of valuesOf(state.nodes))
+    if (each.role === 'manager' && each.nodeId !== nodeId && each.latestNotAfter !== null) return true
+  return false
+}
+
 function setRole(state: Membership, command: MembershipCommand & { type: 'set-role' }): readonly MembershipEvent[] {
   const { nodeId, role, now } = command
   const node = knownNode(state, nodeId)
   if (node.role === role) return []
-  const others = (): boolean =>
-    listNodes(state).some((each) => each.role === 'manager' && each.nodeId !== nodeId && each.latestNotAfter !== null)
-  if (node.role === 'manager' && !others()) {
+  if (node.role === 'manager' && !hasOtherManager(state, nodeId)) {
     throw new IdentityError(
       'LAST_MANAGER',
       'no other node is a manager with a certificate; promote another one before demoting this one',

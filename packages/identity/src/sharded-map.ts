@@ -93,3 +93,27 @@ function* changedIn<Value>(before: Shard<Value> | null, after: Shard<Value> | nu
   if (after !== null) for (const [key, value] of after) if (before?.get(key) !== value) yield key
   if (before !== null) for (const key of before.keys()) if (after?.has(key) !== true) yield key
 }
+
+/**
+ * A question about each row of a map, which is asked once for as long as that row lives: of a map that came of another one only the rows that changed are looked at.
+ *
+ * @param find - Given the values of one row, in no promised order.
+ */
+export function perRow<Value, Found>(
+  find: (values: readonly Value[]) => Found,
+): (map: ShardedMap<Value>) => readonly Found[] {
+  const known = new WeakMap<Row<Value>, { readonly found: Found }>()
+  return ({ rows }) => {
+    const all: Found[] = []
+    for (const row of rows) {
+      if (row === null) continue
+      let answer = known.get(row)
+      if (answer === undefined) {
+        answer = { found: find(row.flatMap((shard) => (shard === null ? [] : [...shard.values()]))) }
+        known.set(row, answer)
+      }
+      all.push(answer.found)
+    }
+    return all
+  }
+}

@@ -1,4 +1,4 @@
-import { listNodes } from '@leastwise/identity'
+import { nodeOf } from '@leastwise/identity'
 import { systemClock } from '@leastwise/raftlog/node'
 import { EtcdLogError, type Leadership, type SharedLog } from '@leastwise/raftlog-etcd'
 import type { Announce } from '../../announce.ts'
@@ -109,8 +109,10 @@ async function signLeftovers({ store, issuing }: BackgroundWork, signal: AbortSi
 /** A manager that threw out another one may have died before it changed the data key. */
 async function expelRemoved(log: SharedLog, { store }: BackgroundWork, signal: AbortSignal): Promise<void> {
   for await (const { membership } of store.watch({ signal })) {
-    const isManager = (memberId: string): boolean =>
-      listNodes(membership).some(({ nodeId, role }) => role === 'manager' && isMemberOf(memberId, nodeId))
+    const isManager = (memberId: string): boolean => {
+      const node = nodeOf(membership, memberId.slice(0, memberId.lastIndexOf('.')))
+      return node?.role === 'manager' && isMemberOf(memberId, node.nodeId)
+    }
     if (log.membership.members.every(({ id }) => isManager(id))) continue
     await systemClock.sleep(PATIENCE_MS, { signal })
     await log.refresh({ signal })
