@@ -10,6 +10,7 @@ import {
   membership,
   membershipEvents,
   nodeOf,
+  unsignedNodes,
 } from '@leastwise/identity'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
@@ -153,6 +154,8 @@ function agree(state: Membership, { nodes, evicted }: Oracle): void {
   }
   for (const [id, until] of evicted) expect(evictionOf(state, id)?.until).toBe(until)
   expect(new Set(listNodes(state).map((node) => node.nodeId as string))).toEqual(new Set(nodes.keys()))
+  const waits = listNodes(state).filter(({ status }) => status === 'pending' || status === 'renew')
+  expect(unsignedNodes(state)).toEqual(waits)
   expect(new Set(listEvictions(state).map((each) => each.nodeId as string))).toEqual(new Set(evicted.keys()))
 }
 

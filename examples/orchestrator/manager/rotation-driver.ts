@@ -64,7 +64,7 @@ export const rotationMembers = (
 ): readonly RotationMember[] =>
   listNodes(state.membership).map(({ nodeId }) => ({ nodeId, reachable: isReachable(nodeId, self, presence) }))
 
-const isReachable = (nodeId: string, self: string, presence: ReadonlyMap<string, NodePresence>): boolean =>
+const isReachable = (nodeId: string, self: string, presence: Pick<PresenceBoard, 'get'>): boolean =>
   nodeId === self || presence.get(nodeId) === 'ready'
 
 export function createRotationDriver(options: RotationDriverOptions): RotationDriver {

@@ -74,7 +74,15 @@ export { DEFAULT_LIFETIME_MS, MAX_BACKDATE_MS, MIN_LIFETIME_MS } from './lifetim
 export { EVICTION_MARGIN_MS, MAX_NODES, MAX_REASON_LENGTH, membership, membershipEvents } from './membership.ts'
 export type { MembershipCommand, MembershipEvent } from './membership-events.ts'
 export type { Membership } from './membership-state.ts'
-export { changedNodes, evictionOf, isEvicted, listEvictions, listNodes, nodeOf } from './membership-state.ts'
+export {
+  changedNodes,
+  evictionOf,
+  isEvicted,
+  listEvictions,
+  listNodes,
+  nodeOf,
+  unsignedNodes,
+} from './membership-state.ts'
 export type { DistinguishedName, NameAttribute } from './name.ts'
 export type { NameConstraints, NameSubtree } from './name-constraints.ts'
 export type { ClusterId, NodeId, NodeSubject, Role } from './node-identity.ts'
