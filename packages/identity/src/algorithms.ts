@@ -49,7 +49,8 @@ const EC_KEY = encodeOid('1.2.840.10045.2.1')
 const RSA_KEY = encodeSequence(encodeOid('1.2.840.113549.1.1.1'), NULL)
 
 // Algorithm identifier and size of the key bits: SEC 1 section 2.3.3 uncompressed points, RFC 8032 points.
-const FIXED_KEYS: readonly (readonly [KeyType, Uint8Array<ArrayBuffer>, number])[] = [
+type FixedKey = readonly [KeyType, Uint8Array<ArrayBuffer>, number]
+const FIXED_KEYS: readonly FixedKey[] = [
   ['p256', encodeSequence(EC_KEY, encodeOid('1.2.840.10045.3.1.7')), 65],
   ['p384', encodeSequence(EC_KEY, encodeOid('1.3.132.0.34')), 97],
   ['p521', encodeSequence(EC_KEY, encodeOid('1.3.132.0.35')), 133],
@@ -99,6 +100,11 @@ function skipSequence(reader: DerReader): number {
   return start
 }
 
+function fixedKeyOf(reader: DerReader, algorithmAt: number): FixedKey | undefined {
+  for (const entry of FIXED_KEYS) if (isElement(reader, algorithmAt, entry[1])) return entry
+  return undefined
+}
+
 /** Refuses an algorithm that is not even well-formed as malformed, for which `unsupported` would be too kind. */
 function checkNamed(reader: DerReader, start: number, end: number): void {
   const element = openDer(reader.bytes, reader.refusal)
@@ -144,7 +150,7 @@ export function skipPublicKey(reader: DerReader, unsupported: IdentityErrorCode)
   const outer = descend(reader, SEQUENCE)
   const algorithmAt = skipSequence(reader)
   const algorithmEnd = reader.at
-  const fixed = FIXED_KEYS.find((entry) => isElement(reader, algorithmAt, entry[1]))
+  const fixed = fixedKeyOf(reader, algorithmAt)
   const isRsa = fixed === undefined && isElement(reader, algorithmAt, RSA_KEY)
   const bitsAt = skipBitString(reader)
   ascend(reader, outer)

@@ -59,6 +59,9 @@ export function parseClusterId(text: string): ClusterId {
 /** The organizational unit and first DNS name of a role, as Docker spells it. */
 export const roleName = (role: Role): 'swarm-worker' | 'swarm-manager' => `swarm-${role}`
 
+const WORKER = roleName('worker')
+const MANAGER = roleName('manager')
+
 /**
  * Reads the subject of a node certificate: exactly one `O`, one `OU` and one `CN` in this order, and nothing else.
  *
@@ -82,7 +85,7 @@ export function parseNodeSubject(name: DistinguishedName): NodeSubject {
       'subject is not exactly one O, one OU and one CN; use a certificate that the cluster issued to a node',
     )
   }
-  const role = unit.value === roleName('worker') ? 'worker' : unit.value === roleName('manager') ? 'manager' : null
+  const role = unit.value === WORKER ? 'worker' : unit.value === MANAGER ? 'manager' : null
   if (role === null || !CLUSTER_ID.test(organization.value) || !NODE_ID.test(common.value)) {
     throw new IdentityError(
       'PEER_SUBJECT_INVALID',

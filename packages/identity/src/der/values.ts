@@ -75,14 +75,15 @@ export function skipOid(reader: DerReader): number {
   const start = skipContent(reader, OBJECT_IDENTIFIER)
   const { bytes, at } = reader
   let arc = 0
-  let fresh = true
   for (let index = start; index < at; index += 1) {
     const byte = bytes[index] ?? 0
-    if ((fresh && byte === 0x80) || arc > 2 ** 35) throw fault(reader, 'has an object identifier that is not minimal')
-    fresh = byte < 0x80
-    arc = fresh ? 0 : arc * 128 + (byte & 0x7f)
+    // Nearly all arcs are one byte. In a longer one the first is not 0x80, so what was read of it is never zero.
+    if (arc === 0 && byte < 0x80) continue
+    if ((arc === 0 && byte === 0x80) || arc > 2 ** 35)
+      throw fault(reader, 'has an object identifier that is not minimal')
+    arc = byte < 0x80 ? 0 : arc * 128 + (byte & 0x7f)
   }
-  if (at === start || !fresh) throw fault(reader, 'has an object identifier that is cut off')
+  if (at === start || arc !== 0) throw fault(reader, 'has an object identifier that is cut off')
   return start
 }
 
