@@ -1,5 +1,6 @@
 // Proves what a user would get: builds the packages from a clean copy, packs them, looks the tarballs over, installs
-// them into an empty project and imports every entry point there, from JavaScript and from TypeScript.
+// them into an empty project and uses them there: every entry point from JavaScript, from TypeScript and through a
+// bundler, every command, and a thread.
 //
 //   node tools/check-packages.mjs              all packages
 //   node tools/check-packages.mjs tokens ...   these, and those of ours that they depend on
@@ -16,8 +17,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
+import { rolldown } from 'rolldown'
+import { parseAst } from 'rolldown/parseAst'
+import { bundle, bundlePackages, entriesOf } from './bundle.mjs'
 
 const root = resolve(import.meta.dirname, '..')
 const readJson = (...path) => JSON.parse(readFileSync(join(...path), 'utf8'))
@@ -84,13 +89,15 @@ function stage(dir, names) {
   }
 }
 
-function build(dir, names) {
+async function build(dir, names) {
   const projects = names.flatMap((name) =>
     readdirSync(join(dir, 'packages', name))
       .filter((file) => /^tsconfig.*\.json$/.test(file))
       .map((file) => join('packages', name, file)),
   )
-  return node('build', [bin('typescript', 'bin', 'tsc'), '-b', ...projects], { cwd: dir }).ok
+  if (!node('build', [bin('typescript', 'bin', 'tsc'), '-b', ...projects], { cwd: dir }).ok) return false
+  await bundlePackages(dir, names)
+  return true
 }
 
 function pack(dir, name) {
@@ -121,9 +128,64 @@ function checkFiles(dir, { name, files }) {
     if (!files.includes(file)) fault(name, `${file} is missing from the tarball`)
   }
   for (const file of files) {
-    const source = /^dist\/(.+?)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(file)?.[1]
+    const source = /^dist\/(.+?)\.d\.ts(?:\.map)?$/.exec(file)?.[1]
     if (source !== undefined && !files.includes(`src/${source}.ts`)) fault(name, `${file} has no source in the tarball`)
   }
+}
+
+/** A core alone, the same beside what it shares with `/node`, and that with what `/node` shares with threads and commands. */
+const MAX_FILES_LOADED = 3
+
+/** The files below dist that importing `file` loads, what they import from elsewhere, and what of that only for its effects. */
+function reach(dist, file) {
+  const files = new Set()
+  const outside = new Set()
+  const effects = new Set()
+  const visit = (path) => {
+    if (files.has(path)) return
+    files.add(path)
+    const { body } = parseAst(readFileSync(path, 'utf8'))
+    for (const { type, source, specifiers } of body) {
+      if (!source) continue
+      if (source.value.startsWith('.')) visit(join(path, '..', source.value))
+      else {
+        outside.add(source.value)
+        if (type === 'ImportDeclaration' && specifiers.length === 0) effects.add(source.value)
+      }
+    }
+  }
+  visit(join(dist, file))
+  return { files, outside, effects }
+}
+
+/** Few files, each source in one of them, no built-in outside of `node/`, and the same bytes from another directory. */
+async function checkBundles(dir, { name, files }) {
+  const dist = join(dir, 'packages', name, 'dist')
+  const entries = entriesOf(join(dir, 'packages', name), name).map((stem) => `${stem}.js`)
+  const loaded = new Set()
+  for (const entry of entries) {
+    if (!files.includes(`dist/${entry}`)) fault(name, `dist/${entry} is missing from the tarball`)
+    const reached = reach(dist, entry)
+    for (const file of reached.files) loaded.add(file)
+    if (reached.files.size > MAX_FILES_LOADED)
+      fault(name, `${entry} loads ${reached.files.size} files, at most ${MAX_FILES_LOADED} are wanted`)
+    const builtins = [...reached.outside].filter((specifier) => isBuiltin(specifier))
+    if (!entry.startsWith('node/') && builtins.length > 0) fault(name, `${entry} reaches ${builtins.join(', ')}`)
+  }
+  const home = new Map()
+  for (const file of files.filter((each) => /^dist\/.+\.js$/.test(each))) {
+    const path = join(dir, 'packages', name, file)
+    if (!loaded.has(path)) fault(name, `${file} is reached from no entry point`)
+    for (const source of readJson(`${path}.map`).sources) {
+      const from = relative(join(dir, 'packages', name), join(path, '..', source))
+      if (!files.includes(from)) fault(name, `${file} was made from ${from}, which is not in the tarball`)
+      if (home.has(from)) fault(name, `${from} is in ${file} and in ${home.get(from)}`)
+      home.set(from, file)
+    }
+  }
+  const again = await bundle(join(root, 'packages', name), name)
+  for (const [file, text] of again)
+    if (readFileSync(join(dist, file), 'utf8') !== text) fault(name, `${file} differs when it is built elsewhere`)
 }
 
 async function lint(dir, { name, path }) {
@@ -152,9 +214,51 @@ async function lint(dir, { name, path }) {
   )
 }
 
+/** Ends well only if a thread of its own has issued: without one the pool would issue on this thread. */
+const THREAD = `
+  import { createCsr, DEFAULT_LIFETIME_MS, openAuthority, parseClusterId, parseNodeId } from '@leastwise/identity'
+  import { createIssuePool, createNodeKey, openSigner, systemRandom, systemVerifier } from '@leastwise/identity/node'
+  import { createRoot } from '@leastwise/identity/x509'
+  const now = Date.now()
+  const root = await createRoot({ now, serial: systemRandom.bytes(20) })
+  const parts = { certificate: root.certificate, signer: openSigner(root.privateKey) }
+  const authority = await openAuthority(parts, { verifier: systemVerifier })
+  let answers = 0
+  process.once('worker', (worker) => worker.on('message', () => { answers += 1 }))
+  const pool = createIssuePool(authority, { workers: 1, random: systemRandom })
+  const ids = { nodeId: parseNodeId('n'.repeat(25)), clusterId: parseClusterId('c'.repeat(25)) }
+  const request = { csr: (await createCsr(createNodeKey())).pem, grant: { ...ids, role: 'worker', lifetimeMs: DEFAULT_LIFETIME_MS } }
+  const [result] = await pool.issue([request], { now, signal: new AbortController().signal })
+  await pool.close()
+  if (result.certificate === undefined || answers !== 1) throw new Error('no thread has issued a certificate')
+`
+
+/** What a host's bundler keeps of an import that nothing uses: only what the package says has an effect. */
+async function checkEffects(dir, specifiers) {
+  const entry = join(dir, 'unused.js')
+  for (const specifier of specifiers) {
+    const [, , subpath = ''] = specifier.split('/')
+    const dist = join(dir, 'node_modules', ...specifier.split('/').slice(0, 2), 'dist', subpath)
+    writeFileSync(entry, `import '${specifier}'\n`)
+    const build = await rolldown({
+      cwd: dir,
+      input: entry,
+      external: (id) => !/^(\.|\/|@leastwise\/)/.test(id),
+      tsconfig: false,
+      logLevel: 'silent',
+    })
+    const { output } = await build.generate({ format: 'es' })
+    await build.close()
+    const kept = parseAst(output[0].code).body.map(({ type, source }) => (source ? source.value : type))
+    const wanted = [...reach(dist, 'index.js').effects]
+    if (wanted.some((effect) => !kept.includes(effect)) || (wanted.length === 0 && kept.length > 0))
+      fault(specifier, `sideEffects is not true: a bundler keeps ${kept.join(', ') || 'nothing'} of an unused import`)
+  }
+}
+
 const identifier = (specifier) => specifier.replaceAll(/[^a-z0-9]+/gi, '_')
 
-function consume(dir, names, tarballs) {
+async function consume(dir, names, tarballs) {
   mkdirSync(dir)
   writeFileSync(join(dir, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
   const types = `@types/node@${readJson(root, 'package.json').devDependencies['@types/node']}`
@@ -185,6 +289,14 @@ function consume(dir, names, tarballs) {
     ['--input-type=module', '--eval', `await Promise.all([${closed.join(', ')}])`],
     { cwd: dir },
   )
+  await checkEffects(dir, specifiers)
+  const commands = names.flatMap((name) => Object.keys(readJson(root, 'packages', name, 'package.json').bin ?? {}))
+  for (const command of commands)
+    node(`${command} --help`, [join(dir, 'node_modules', '.bin', command), '--help'], { cwd: dir })
+  if (names.includes('identity')) {
+    writeFileSync(join(dir, 'thread.js'), THREAD) // from a file: a thread takes over the flags of --eval and cannot start
+    node('a thread that issues', ['thread.js'], { cwd: dir })
+  }
 
   writeFileSync(
     join(dir, 'consumer.ts'),
@@ -207,7 +319,9 @@ function consume(dir, names, tarballs) {
   }
   writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
   node('import from TypeScript', [bin('typescript', 'bin', 'tsc'), '-p', '.'], { cwd: dir })
-  console.log(`check-packages: ${specifiers.length} entry points imported from JavaScript and TypeScript`)
+  console.log(
+    `check-packages: ${specifiers.length} entry points imported from JavaScript and TypeScript, ${commands.length} commands run`,
+  )
 }
 
 const asked = process.argv.slice(2)
@@ -215,14 +329,15 @@ const names = selection(asked.length > 0 ? asked : readdirSync(join(root, 'packa
 const dir = realpathSync(mkdtempSync(join(tmpdir(), 'leastwise-packages-')))
 try {
   stage(dir, names)
-  if (build(dir, names)) {
+  if (await build(dir, names)) {
     const tarballs = names.map((name) => pack(dir, name)).filter((tarball) => tarball !== null)
     for (const tarball of tarballs) {
       checkFiles(dir, tarball)
+      await checkBundles(dir, tarball)
       await lint(dir, tarball)
       console.log(`check-packages: ${tarball.name}: ${tarball.files.length} files`)
     }
-    if (tarballs.length === names.length) consume(join(dir, 'consumer'), names, tarballs)
+    if (tarballs.length === names.length) await consume(join(dir, 'consumer'), names, tarballs)
   }
 } finally {
   rmSync(dir, { recursive: true, force: true })

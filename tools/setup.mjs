@@ -25,6 +25,7 @@ const root = resolve(import.meta.dirname, '..')
 const state = join(root, '.leastwise')
 const lockFile = join(state, 'setup.lock')
 const stampFile = join(state, 'built.json')
+const bundler = join(root, 'tools', 'bundle.mjs')
 const projects = process.argv.slice(2)
 const target = projects.join(' ') || 'all'
 
@@ -149,13 +150,18 @@ function* walk(dir, skip) {
   }
 }
 
-/** Each project with an output directory: where its sources start, where its output lies, what every source gives. */
+/** Each project with an output directory: where its sources start, where its output lies, what `tsc` makes of every source. */
 function outputs() {
   const packages = readdirSync(join(root, 'packages')).map((name) => join(root, 'packages', name))
   return [
-    ...packages.map((dir) => ({ from: join(dir, 'src'), to: join(dir, 'dist'), gives: '.js' })),
-    ...['examples', 'bench'].map((name) => ({ from: join(root, name), to: join(root, name, 'dist'), gives: '.js' })),
-    { from: join(root, 'test'), to: join(root, 'test', 'dist'), gives: '.d.ts' }, // run from its sources
+    // Their JavaScript is bundled, and the bundling itself leaves nothing over.
+    ...packages.map((dir) => ({ from: join(dir, 'src'), to: join(dir, 'dist'), gives: ['.d.ts'] })),
+    ...['examples', 'bench'].map((name) => ({
+      from: join(root, name),
+      to: join(root, name, 'dist'),
+      gives: ['.js', '.d.ts'],
+    })),
+    { from: join(root, 'test'), to: join(root, 'test', 'dist'), gives: ['.js', '.d.ts'] }, // run from its sources
   ]
 }
 
@@ -176,6 +182,7 @@ function digest(paths) {
 
 function* inputFiles() {
   for (const name of ['package-lock.json', 'tsconfig.json', 'tsconfig.base.json']) yield join(root, name)
+  yield bundler
   for (const top of ['packages', 'types', 'examples', 'bench', 'test']) {
     for (const path of walk(join(root, top), isForeign)) if (isInput(path)) yield path
   }
@@ -209,11 +216,17 @@ function mendOutputs() {
   for (const { from, to, gives } of outputs()) {
     if (!existsSync(to)) continue
     for (const path of walk(to, () => false)) {
-      const stem = join(from, relative(to, path)).replace(/(\.d\.ts|\.js)(\.map)?$/, '')
-      if (isOutput(path) && !existsSync(`${stem}.ts`)) rmSync(path, { force: true })
+      const ending = gives.find((each) => path.replace(/\.map$/, '').endsWith(each))
+      if (ending === undefined) continue
+      const source = join(from, relative(to, path))
+        .replace(/\.map$/, '')
+        .slice(0, -ending.length)
+      if (!existsSync(`${source}.ts`)) rmSync(path, { force: true })
     }
     const lost = [...walk(from, isForeign)].some(
-      (path) => isCompiled(path) && !existsSync(join(to, relative(from, path)).replace(/\.ts$/, gives)),
+      (path) =>
+        isCompiled(path) &&
+        gives.some((ending) => !existsSync(join(to, relative(from, path)).replace(/\.ts$/, ending))),
     )
     if (lost)
       for (const name of readdirSync(to)) if (name.endsWith('.tsbuildinfo')) rmSync(join(to, name), { force: true })
@@ -223,12 +236,9 @@ function mendOutputs() {
 function build() {
   const inputs = digest(inputFiles()) // before, so that what is edited meanwhile counts as not built yet
   mendOutputs()
-  run('the build (tsc -b)', [
-    process.execPath,
-    join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
-    '-b',
-    ...projects,
-  ])
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+  run('the build (tsc -b)', [process.execPath, tsc, '-b', ...projects])
+  run('the build (bundles)', [process.execPath, bundler])
   const fresh = `${stampFile}.${process.pid}`
   writeFileSync(fresh, JSON.stringify({ ...stamps(), [target]: { inputs, outputs: digest(outputFiles()) } }))
   renameSync(fresh, stampFile)
