@@ -81,8 +81,11 @@ export async function* assignmentSets(
   { signal }: { readonly signal: AbortSignal },
 ): AsyncGenerator<AssignmentSet, void, void> {
   let previous: Assignments<PlacedTask> | null = null
+  let seen: ClusterState | null = null
   let cursor = ''
   for await (const state of store.watch({ signal })) {
+    if (seen !== null && state.tasks === seen.tasks && state.secrets === seen.secrets) continue
+    seen = state
     const next = placedOn(state, nodeId)
     // What a task reports of itself is no news for its node, so two records of one task count as the same assignment.
     const set =

@@ -76,6 +76,12 @@ function sessionUpdateOf(state: ClusterState, nodeId: string, managers: ManagerL
   return { certificate: node.status, availability: node.availability, managers, trustBundle: bundleOf(state) }
 }
 
+/** Whether nothing has changed that a session of this node tells. */
+const isNoNewsFor = (before: ClusterState, after: ClusterState, nodeId: string): boolean =>
+  before.authority === after.authority &&
+  before.managers === after.managers &&
+  nodeOf(before.membership, nodeId) === nodeOf(after.membership, nodeId)
+
 /** This orchestrator's side of the node protocol: what each call means for the cluster's state. */
 export function createSwarmManager({ store, issuing, managers, presence, now }: SwarmManagerOptions): SwarmManager {
   return {
@@ -160,10 +166,15 @@ export function createSwarmManager({ store, issuing, managers, presence, now }: 
     },
 
     session: async function* ({ nodeId }, _description, { signal }) {
+      let told: ClusterState | null = null
       let sent = ''
       for await (const state of store.watch({ signal })) {
+        // Every session is woken by every event, and most events are about other nodes.
+        if (told !== null && isNoNewsFor(told, state, nodeId)) continue
+        told = state
         const update = sessionUpdateOf(state, nodeId, managers())
-        const seen = `${update.certificate} ${update.availability} ${textOf(update.trustBundle)}`
+        const { certificate, availability, trustBundle } = update
+        const seen = JSON.stringify([certificate, availability, textOf(trustBundle), update.managers])
         if (seen === sent) continue
         sent = seen
         yield update
