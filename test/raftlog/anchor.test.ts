@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
@@ -542,7 +543,7 @@ describe('an anchor in a file', () => {
     await expect(openLog(options)).rejects.toThrowCode('ROLLED_BACK')
   })
 
-  it('refuses a file that is another’s to write, a link, a directory, or none of its kind', async () => {
+  it('refuses a file that is another’s to write, a link, a directory, a pipe, or none of its kind', async () => {
     const directory = tempDir()
     const path = join(directory, 'head')
     await fileAnchor(path).advance(headAt(1n), null)
@@ -551,6 +552,9 @@ describe('an anchor in a file', () => {
     symlinkSync(path, join(directory, 'link'))
     await expect(fileAnchor(join(directory, 'link')).read()).rejects.toThrowCode('LOG_FAILED')
     await expect(fileAnchor(directory).read()).rejects.toThrowCode('ANCHOR_MALFORMED')
+    // Nobody writes into it, and whoever waits for that waits for ever.
+    expect(spawnSync('mkfifo', [join(directory, 'pipe')]).status).toBe(0)
+    await expect(fileAnchor(join(directory, 'pipe')).read()).rejects.toThrowCode('ANCHOR_MALFORMED')
     writeFileSync(join(directory, 'large'), new Uint8Array(5000))
     await expect(fileAnchor(join(directory, 'large')).read()).rejects.toThrowCode('ANCHOR_MALFORMED')
     await expect(headFile(join(directory, 'large')).load()).rejects.toThrowCode('ANCHOR_MALFORMED')

@@ -1,5 +1,5 @@
 import type { Position } from '@leastwise/raftlog'
-import { type ByteCursor, byteCursor, byteWriter } from './byte-fields.ts'
+import { type ByteCursor, byteCursor, byteWriter, formatHex } from './byte-fields.ts'
 import { TAG_BYTES } from './sealed-value.ts'
 
 /** A place in the chain of frames: an entry, the number of frames up to it, and the tag of the last of them. */
@@ -75,7 +75,7 @@ export function decodeHead(bytes: Uint8Array): HeadRecord | null {
   if (flag !== (bytes.length === short ? 0 : 1)) return null
   if (base.index > last.index || base.frames > last.frames || base.term > last.term) return null
   if (flag === 0) return { change, last, base, snapshot: null }
-  const id = Array.from(cursor.bytes(ID_BYTES), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  const id = formatHex(cursor.bytes(ID_BYTES))
   const snapshot = {
     id,
     index: cursor.u64(),
