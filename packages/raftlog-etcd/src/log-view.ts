@@ -1,8 +1,8 @@
 import { type CipherSuite, type Clock, FRAME_TYPE, RaftLogError, type RandomSource } from '@leastwise/raftlog'
 import { sameBytes } from './byte-fields.ts'
-import { EtcdLogError } from './errors.ts'
 import type { EtcdClient, KeyValue, Operation } from './etcd.ts'
 import { decodeHead, encodeHead, type HeadRecord } from './head-record.ts'
+import { damaged, missing, rolledBack } from './log-refusals.ts'
 import type { MemberKey } from './member-key.ts'
 import type { Places } from './places.ts'
 import { checkPin, openRoster, pinOf, type Roster } from './roster.ts'
@@ -57,6 +57,8 @@ export interface LogView {
   readonly parts: LogParts
   readonly head: () => KnownHead
   readonly roster: () => Roster
+  /** Revision of etcd at which the known roster was written. */
+  readonly rosterRevision: () => bigint
   /** Reads the roster, linearizably. */
   readonly learnRoster: (signal: AbortSignal) => Promise<void>
   /** Goes on as another member of the roster, whose box opens with this key. */
@@ -88,18 +90,6 @@ export interface LogView {
   /** Opens a value of this kind; learns of a new data key where it has to. */
   readonly open: (kind: ValueKind, value: Uint8Array, what: string, signal: AbortSignal) => Promise<OpenedValue>
 }
-
-const damaged = (what: string): RaftLogError =>
-  new RaftLogError(
-    'RECORD_NOT_AUTHENTIC',
-    `${what} is not authentic; find out who can write to etcd, and restore it from a backup`,
-  )
-
-const rolledBack = (): EtcdLogError =>
-  new EtcdLogError(
-    'LOG_ROLLED_BACK',
-    'head is older than one that was seen before; etcd was set back, restore its newest state',
-  )
 
 /** A view that knows nothing yet; {@link LogView.wrote} or `load` must come first. */
 export function logView(parts: LogParts): LogView & { readonly load: (signal: AbortSignal) => Promise<boolean> } {
@@ -191,13 +181,7 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
     return { clear, body }
   }
 
-  const adopt = async (
-    kv: KeyValue | null,
-    seenAt: bigint,
-    signal: AbortSignal,
-    floor: bigint | null,
-  ): Promise<KnownHead> => {
-    if (kv === null) throw known === null ? missing() : rolledBack()
+  const take = async (kv: KeyValue, seenAt: bigint, signal: AbortSignal, floor: bigint | null): Promise<KnownHead> => {
     if (known !== null && kv.modRevision === known.modRevision) {
       const seen = decodeValue(kv.value, suite)
       if (seen === null || !sameBytes(seen.tag, known.tag)) throw rolledBack()
@@ -218,6 +202,25 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
     }
     if (record.change === known.record.change && !sameBytes(fresh.tag, known.tag)) throw rolledBack()
     return fresh.record.change >= known.record.change ? fresh : known
+  }
+
+  const adopt = async (
+    kv: KeyValue | null,
+    seenAt: bigint,
+    signal: AbortSignal,
+    floor: bigint | null,
+  ): Promise<KnownHead> => {
+    if (kv === null) throw known === null ? missing() : rolledBack()
+    try {
+      return await take(kv, seenAt, signal, floor)
+    } catch (error) {
+      if (!(error instanceof RaftLogError && error.code === 'RECORD_UNKNOWN_KEY')) throw error
+    }
+    // Between the head and the roster others may have changed the data key, and be done with it: as of one moment both fit.
+    const both = await readBoth(signal)
+    if (both.head === null || both.roster === null) throw rolledBack()
+    takeRoster(both.roster)
+    return await take(both.head, both.revision, signal, floor)
   }
 
   const sealHead: LogView['sealHead'] = (record, key = currentRoster().key) => {
@@ -243,6 +246,7 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
     parts,
     head,
     roster: currentRoster,
+    rosterRevision: () => rosterRevision,
     learnRoster,
     become,
     load: async (signal) => {
@@ -283,6 +287,3 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
     open,
   }
 }
-
-const missing = (): RaftLogError =>
-  new RaftLogError('LOG_MISSING', 'there is no log of this cluster and id in etcd; create it, or give the right ids')

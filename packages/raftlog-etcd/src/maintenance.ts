@@ -11,7 +11,8 @@ const MOST_UPLOADS = 8
 /** Refuses a snapshot on this head; throws what the caller should see. */
 export type SnapshotCheck = (record: HeadRecord) => void
 
-const cleared = (): EtcdLogError =>
+/** The refusal of a snapshot because another manager saved one meanwhile. */
+export const overtaken = (): EtcdLogError =>
   new EtcdLogError('LOG_CONFLICT', 'another manager saved a snapshot meanwhile; read the log and decide again')
 
 /**
@@ -29,7 +30,13 @@ export async function putSnapshot(
   for (let upload = 1; ; upload += 1) {
     check((await view.refresh(signal)).record)
     const under = view.roster().key.id
-    const record = await writeChunks(view, snapshot, signal)
+    const uploaded = await writeChunks(view, snapshot, signal)
+    if (uploaded === null) {
+      if (upload === MOST_UPLOADS) throw overtaken()
+      await view.learnRoster(signal)
+      continue
+    }
+    const { record } = uploaded
     const attempt = { isStale: false }
     const done = await changeHead(
       view,
@@ -49,8 +56,8 @@ export async function putSnapshot(
               ...clearOthers(places, record),
               ...(restart ? [{ kind: 'delete' as const, ...places.frames }] : []),
             ],
-            compare: [chunksStand(places, record)],
-            refused: cleared,
+            compare: [chunksStand(places, uploaded)],
+            refused: overtaken,
           }
         },
       },
@@ -58,7 +65,7 @@ export async function putSnapshot(
     )
     if (!attempt.isStale) return done
     // The data key changed on the way, and a snapshot under the old one must not become the newest.
-    if (upload === MOST_UPLOADS) throw cleared()
+    if (upload === MOST_UPLOADS) throw overtaken()
   }
 }
 

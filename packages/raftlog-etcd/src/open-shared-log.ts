@@ -1,6 +1,7 @@
 import { createDek, RaftLogError } from '@leastwise/raftlog'
 import { EtcdLogError } from './errors.ts'
 import type { HeadRecord } from './head-record.ts'
+import { missing } from './log-refusals.ts'
 import { type LogParts, logView } from './log-view.ts'
 import { placesOf } from './places.ts'
 import { checkRemembered } from './remembered-head.ts'
@@ -78,12 +79,7 @@ export async function openSharedLog(
   options: { readonly signal: AbortSignal },
 ): Promise<SharedLog> {
   const view = logView(partsOf(given))
-  if (!(await view.load(options.signal))) {
-    throw new RaftLogError(
-      'LOG_MISSING',
-      'there is no log of this cluster and id in etcd; create it, or give the right ids',
-    )
-  }
+  if (!(await view.load(options.signal))) throw missing()
   if (given.pin !== undefined) checkPin(view.roster(), given.pin, given.suite)
   if (given.remembered !== undefined) await checkRemembered(view, given.remembered, options.signal)
   return sharedLog(view)

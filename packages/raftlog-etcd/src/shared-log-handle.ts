@@ -7,7 +7,7 @@ import { readFrames } from './frame-reader.ts'
 import type { HeadRecord } from './head-record.ts'
 import { joinSignals } from './joined-signal.ts'
 import type { LogView } from './log-view.ts'
-import { compactLog, loadSnapshot, putSnapshot } from './maintenance.ts'
+import { compactLog, loadSnapshot, overtaken, putSnapshot } from './maintenance.ts'
 import { pinOf } from './roster.ts'
 import type { FollowStep, KeyPin, LogHead, SharedLog } from './shared-log.ts'
 import {
@@ -75,31 +75,14 @@ export function sharedLog(view: LogView): SharedLog {
     return null
   }
 
-  const work = (snapshot: RotationWork['snapshot'], signal: AbortSignal, without?: string): RotationWork => ({
+  const work = (snapshot: RotationWork['snapshot'], without?: string): RotationWork => ({
     snapshot,
-    save: async (source, atLeast) => {
-      const made = await source(atLeast)
-      signal.throwIfAborted()
-      const least = (now: HeadRecord): bigint =>
-        now.snapshot !== null && now.snapshot.index > atLeast ? now.snapshot.index : atLeast
-      await putSnapshot(
-        view,
-        made,
-        {
-          check: (now) => {
-            checkSnapshot(made, least(now), now.last)
-          },
-          restart: false,
-        },
-        signal,
-      )
-    },
     ...(without === undefined ? {} : { without }),
   })
   const rotateFor: SealedLog['rotateDek'] = async ({ snapshot, signal }) => {
     using joined = joinSignals(closing.signal, signal)
     const ends = joined.signal
-    await rotate(view, work(snapshot, ends), ends)
+    await rotate(view, work(snapshot), ends)
   }
 
   async function* following(from: bigint | null, signal: AbortSignal): AsyncGenerator<FollowStep, void, void> {
@@ -170,7 +153,7 @@ export function sharedLog(view: LogView): SharedLog {
         using joined = joinSignals(closing.signal, signal)
         const ends = joined.signal
         await alone(async () => {
-          await rotate(view, work(snapshot, ends, id), ends)
+          await rotate(view, work(snapshot, id), ends)
         })
       },
     },
@@ -215,6 +198,8 @@ export function sharedLog(view: LogView): SharedLog {
       checkSnapshot(snapshot, least(record()), record().last)
       await alone(async () => {
         const rule = (now: HeadRecord): void => {
+          // It was new enough when it was handed over.
+          if (snapshot.index < least(now)) throw overtaken()
           checkSnapshot(snapshot, least(now), now.last)
         }
         await putSnapshot(view, snapshot, { check: rule, restart: false }, closing.signal)
