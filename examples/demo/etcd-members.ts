@@ -78,8 +78,11 @@ async function makeCertificates(directory: string): Promise<{ readonly memberNam
   return { memberName: await certify('member') }
 }
 
-/** Starts them with their data below `directory`, where the demo looks for secrets at its end. */
-export async function startEtcd(directory: string): Promise<EtcdMembers> {
+/** Starts them with their data below `directory`, where the demo looks for secrets at its end; each with more options if they are given. */
+export async function startEtcd(
+  directory: string,
+  optionsOf: (member: number) => readonly string[] = () => [],
+): Promise<EtcdMembers> {
   const place = join(directory, 'etcd')
   mkdirSync(place, { mode: 0o700 })
   chmodSync(place, 0o700)
@@ -105,7 +108,7 @@ export async function startEtcd(directory: string): Promise<EtcdMembers> {
       logger: 'zap',
     }
     const words = Object.entries(flags).map(([name, value]) => `--${name}=${value}`)
-    return spawn('etcd', [...words, '--client-cert-auth'], { stdio: 'ignore' })
+    return spawn('etcd', [...words, '--client-cert-auth', ...optionsOf(at)], { stdio: 'ignore' })
   })
   return {
     managerArguments: [

@@ -112,6 +112,18 @@ describe('admission of a manager to the shared log', () => {
     here.stop.abort()
   })
 
+  it('lets no second box key of a manager in, so that a request of earlier brings none back', async () => {
+    const here = await setting()
+    await ask(here, { memberId: `${here.nodeId}.1` })
+    const key = createMemberKey(systemRandom)
+    await here.log.membership.admit({ id: `${here.nodeId}.2`, publicKey: key.publicKey })
+    const snapshot = here.store.snapshot
+    await here.log.membership.remove(`${here.nodeId}.1`, { snapshot })
+    await expect(ask(here, { memberId: `${here.nodeId}.1` })).rejects.toThrowCode('ADMISSION_REFUSED')
+    expect(here.log.membership.members.map(({ id }) => id)).toEqual(['m1', `${here.nodeId}.2`])
+    here.stop.abort()
+  })
+
   it('believes no answer that is not signed by a manager of the cluster, for this very request', async () => {
     const here = await setting()
     const stranger = await newCluster(NOW)

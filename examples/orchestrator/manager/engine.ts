@@ -35,11 +35,14 @@ export interface Engine {
   }) => Promise<Store>
   /**
    * Wraps what this manager keeps under another key. What had lain open before is replaced; `identity` goes in the same write.
+   *
+   * @returns null when nothing opens with the old key any more; else the code of what stood in the way, and the background goes on
+   * with it. Once it rejects, the old key is the one that counts.
    */
   readonly lock: (
     wrapper: KeyWrapper,
     options: { readonly identity: ManagerIdentity; readonly snapshot: SnapshotSource },
-  ) => Promise<void>
+  ) => Promise<string | null>
   readonly unlock: () => Promise<void>
   /** Takes from a manager that was removed what it could read the log with. */
   readonly expel: (nodeId: string, options: { readonly snapshot: SnapshotSource }) => Promise<void>
@@ -61,6 +64,7 @@ export function fileEngine(log: SealedLog, keys: ManagerKeys): Engine {
       await keys.withIdentity(identity, async () => {
         await log.lock(wrapper, { snapshot })
       })
+      return null
     },
     unlock: async () => {
       await log.rewrap(clearWrapper)

@@ -158,9 +158,9 @@ function lockOperations({ engine, keys, store, renewSelf, adopt }: OperationCont
     const wrapper = key.expose((bytes) => unlockKeyWrapper(bytes, systemRandom))
     // Both old secrets lay open on the disk, or under a key that is to be worth nothing: the node's key and the data key change.
     const identity = await renewSelf()
-    await engine.lock(wrapper, { identity, snapshot: store.snapshot })
+    const oldKeyStays = await engine.lock(wrapper, { identity, snapshot: store.snapshot })
     adopt(identity)
-    return { autolock: true, unlockKey: formatUnlockKey(key) }
+    return { autolock: true, unlockKey: formatUnlockKey(key), ...(oldKeyStays === null ? {} : { oldKeyStays }) }
   }
   return {
     'autolock/on': async () => {

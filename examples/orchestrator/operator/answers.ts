@@ -119,6 +119,8 @@ export interface AutolockAnswer {
   readonly autolock: boolean
   /** Present when a key was made. */
   readonly unlockKey?: string
+  /** Code of what keeps the key of before from being taken away yet; the manager goes on trying. */
+  readonly oldKeyStays?: string
 }
 
 /** What a node is from now on. */

@@ -69,7 +69,11 @@ export const clusterCommands: readonly OperatorCommand[] = [
     show: (lock) =>
       lock.unlockKey === undefined
         ? 'autolock is off'
-        : `${lock.unlockKey}\n\nAfter a restart the manager stays locked until it gets this key (leastwise-orchestrator unlock).\nIt is not stored anywhere: keep it safe. This is the only time that it is shown.`,
+        : `${lock.unlockKey}\n\nAfter a restart the manager stays locked until it gets this key (leastwise-orchestrator unlock).\nIt is not stored anywhere: keep it safe. This is the only time that it is shown.${
+            lock.oldKeyStays === undefined
+              ? ''
+              : `\n\nThe key of before could not be taken away yet (${lock.oldKeyStays}); the manager goes on trying, and says so in what it announces.`
+          }`,
   }),
   command<StatusAnswer>({
     name: 'unlock',

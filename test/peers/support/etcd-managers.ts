@@ -4,10 +4,17 @@ import { createEtcdLog, type EtcdLogOptions, openEtcdLog } from '@leastwise/raft
 import { violations } from '../../raftlog-etcd/history.ts'
 import { appendOne, type Recorder, readWhole, recorder } from '../../raftlog-etcd/writers.ts'
 import type { EtcdCluster, MemberNumber } from './etcd-cluster.ts'
+import { startWriter, type Writer } from './etcd-writers.ts'
 import { until, watchFor } from './until.ts'
 
 const { signal } = new AbortController()
 let logs = 0
+
+const ORDERS: readonly (readonly MemberNumber[])[] = [
+  [0, 1, 2],
+  [1, 2, 0],
+  [2, 0, 1],
+]
 
 /** A manager: its handle of the log, and the client below it. */
 export interface Manager {
@@ -24,16 +31,11 @@ export async function openManagers(
 ): Promise<readonly Manager[]> {
   logs += 1
   const place = { clusterId: 'cluster-1', logId: `faults-${logs}` }
-  const orders: readonly (readonly MemberNumber[])[] = [
-    [0, 1, 2],
-    [1, 2, 0],
-    [2, 0, 1],
-  ]
   const keys: readonly MemberKey[] = Array.from({ length: count }, () => createMemberKey(systemRandom))
   const managers: Manager[] = []
   for (const [nth, key] of keys.entries()) {
     const id = `manager-${nth}`
-    const client = etcd.connect(orders[nth % 3])
+    const client = etcd.connect(ORDERS[nth % 3])
     const options = { ...place, ...more, etcd: client, member: { id, key } }
     if (nth > 0) await managers[0]!.log.membership.admit({ id, publicKey: key.publicKey })
     const log = nth === 0 ? await createEtcdLog(options, { signal }) : await openEtcdLog(options, { signal })
@@ -135,5 +137,72 @@ export async function runThrough(
     followed: follower.values,
     following: follower.wrong,
     final,
+  }
+}
+
+/**
+ * The same with writers that are processes of their own. When the harm is done one of them is killed as well, in the middle of an append,
+ * and another one takes its place: a process that comes back with the same key and remembers nothing.
+ */
+export async function runProcessesThrough(
+  etcd: EtcdCluster,
+  fault: { readonly harm: () => Promise<void>; readonly undo: () => void },
+): Promise<Run> {
+  const [manager] = await openManagers(etcd, 1)
+  const { log } = manager!
+  const place = { clusterId: 'cluster-1', logId: `faults-${logs}` }
+  const follower = follow(manager!)
+  const writers: Writer[] = []
+  const start = (name: string, nth: number, { secretKey }: MemberKey): Writer => {
+    const client = etcd.optionsOf(ORDERS[nth % 3])
+    const writer = startWriter(name, { ...place, memberId: `writer-${nth}`, secretKey, client })
+    writers.push(writer)
+    return writer
+  }
+  const enough = async (what: string, which: () => readonly Writer[]): Promise<void> => {
+    const from = which().map((writer) => writer.acknowledged())
+    await until(`appends ${what}`, SETTLE_MS, () =>
+      which().every((writer, nth) => writer.acknowledged() >= from[nth]! + ENOUGH / 3) ? true : null,
+    )
+  }
+  const total = (): number => writers.reduce((sum, writer) => sum + writer.acknowledged(), 0)
+  const keys = ORDERS.map(() => createMemberKey(systemRandom))
+  try {
+    for (const [nth, key] of keys.entries()) {
+      await log.membership.admit({ id: `writer-${nth}`, publicKey: key.publicKey })
+      start(`writer-${nth}`, nth, key)
+    }
+    await enough('before the fault', () => writers)
+    const before = total()
+    await fault.harm()
+    // etcd takes a second to choose another leader: whatever this one does now, it does not see the end of.
+    await watchFor(150)
+    await writers[0]!.kill()
+    start('writer-0-again', 0, keys[0]!)
+    await enough('during the fault', () => writers.slice(1))
+    const during = total()
+    fault.undo()
+    await etcd.ready()
+    await enough('after the fault', () => writers.slice(1))
+    const after = total()
+    for (const writer of writers.slice(1)) await writer.stop()
+    const calls = writers.flatMap((writer) => writer.calls())
+    const seen = recorder()
+    // What was sent by the one that died may still be on its way; the log is what it is once everybody else is done.
+    const final = (await readWhole(seen, log)) ?? []
+    await until('the follower is there', SETTLE_MS, () => (follower.values.length >= final.length ? true : null))
+    await follower.stop()
+    return {
+      violations: violations(calls, final),
+      acknowledged: { before, during: during - before, after: after - during },
+      unknown: calls.filter((call) => call.kind === 'append' && call.outcome === 'unknown').length,
+      followed: follower.values,
+      following: follower.wrong,
+      final,
+    }
+  } finally {
+    for (const writer of writers) await writer.kill()
+    await follower.stop()
+    await log.close()
   }
 }

@@ -114,8 +114,15 @@ async function admitOne(
 ): Promise<void> {
   const record = decodeSigned(value)
   const request = record === null ? null : decodeRequest(record.statement)
-  if (record === null || request === null || !(await mayEnter(request, record, store, now()))) return
+  if (record === null || request === null) return
+  // It may have joined by way of another manager just now, or have been removed.
+  await store.upToDate()
+  if (!(await mayEnter(request, record, store, now()))) return
   const { clusterId, memberId, boxKey } = request
+  await log.refresh({ signal })
+  // Who has a box key already needs no other one let in; a request of earlier, sent again by somebody else, would bring an old one back.
+  const isNode = (id: string): boolean => isMemberOf(id, request.nodeId)
+  if (log.membership.members.some(({ id }) => id !== memberId && isNode(id))) return
   try {
     await log.membership.admit({ id: memberId, publicKey: boxKey })
   } catch (error) {

@@ -1,6 +1,6 @@
 import { clearWrapper, type SnapshotSource } from '@leastwise/raftlog'
 import { systemClock, systemRandom } from '@leastwise/raftlog/node'
-import { createMemberKey, type EtcdClient, type SharedLog } from '@leastwise/raftlog-etcd'
+import { createMemberKey, type EtcdClient, EtcdLogError, openMemberKey, type SharedLog } from '@leastwise/raftlog-etcd'
 import { codeOf } from '../../errors.ts'
 import type { Engine } from '../engine.ts'
 import type { ManagerKeys } from '../manager-keys.ts'
@@ -8,8 +8,12 @@ import { ENTRIES_PER_SNAPSHOT } from '../store.ts'
 import { leadForAll, untilEnd } from './leading.ts'
 import { isMemberOf, memberIdOf } from './member-id.ts'
 import { encodeMembership, MEMBERSHIP, type OwnMembership } from './own-membership.ts'
+import { removeMembers } from './remove-members.ts'
 import { hearPresence, tellPresence } from './shared-presence.ts'
 import { openSharedStore } from './shared-store.ts'
+
+/** How soon a removal that failed is tried again. */
+const SETTLE_MS = 1000
 
 /** This manager as a member of the shared log. */
 export interface EtcdMember {
@@ -24,6 +28,7 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
   const { nodeId, log, keys, etcd } = member
   let membership = own
   let last: Promise<unknown> = Promise.resolve()
+  const closing = new AbortController()
 
   /** One at a time: each starts from what the one before it left, and none brings an old box key back. */
   const inTurn = async <T>(task: () => Promise<T>): Promise<T> => {
@@ -41,11 +46,21 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
       await keep({ ...membership, pin: log.membership.pin, head: log.head })
     })
   }
-  /** What a change of the box key left behind. */
-  const removeOldKeys = async (snapshot: SnapshotSource): Promise<void> => {
-    const mine = memberIdOf(nodeId, membership.number)
-    for (const { id } of log.membership.members)
-      if (isMemberOf(id, nodeId) && id !== mine) await log.membership.remove(id, { snapshot })
+  /** Whether a change of the box key has left something behind; a start does not know. */
+  let isSettled = false
+  /** Goes on under the newest box key, and removes what others of this manager's are there. In its turn: none is removed that comes in. */
+  const settle = async (snapshot: SnapshotSource): Promise<void> => {
+    const { signal } = closing
+    await inTurn(async () => {
+      isSettled = false
+      const id = memberIdOf(nodeId, membership.number)
+      const key = openMemberKey(membership.secretKey)
+      await log.membership.become({ id, key }, { signal })
+      await log.refresh({ signal })
+      await removeMembers(log, (other) => isMemberOf(other, nodeId) && other !== id, { snapshot, signal })
+      await keep({ ...membership, pin: log.membership.pin, head: log.head })
+      isSettled = true
+    })
   }
   const isNewKey = (): boolean => log.membership.pin.generation !== membership.pin?.generation
   const isFarBehind = (): boolean => log.head.index - (membership.head?.index ?? 0n) >= ENTRIES_PER_SNAPSHOT
@@ -75,10 +90,12 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
         await keys.withIdentity(identity, async () => {
           await keep({ number, secretKey: key.secretKey, pin, head: log.head }, wrapper)
         })
-        await log.membership.become({ id: memberIdOf(nodeId, number), key })
       })
-      await removeOldKeys(snapshot)
-      await remember()
+      // From here on the key file is under the new key, which nobody would be told if this failed.
+      return await settle(snapshot).then(
+        () => null,
+        (error: unknown) => codeOf(error) ?? 'INTERNAL',
+      )
     },
     unlock: async () => {
       await inTurn(async () => {
@@ -87,8 +104,7 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
     },
     expel: async (expelled, { snapshot }) => {
       await log.refresh()
-      for (const { id } of log.membership.members)
-        if (isMemberOf(id, expelled)) await log.membership.remove(id, { snapshot })
+      await removeMembers(log, (id) => isMemberOf(id, expelled), { snapshot })
     },
     sharePresence: async (work, { signal }) => {
       const { announce, store, presence } = work
@@ -111,13 +127,20 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
       ])
     },
     background: async (work, options) => {
-      // If another manager changes the data key at this moment, the next start finds what is left.
-      await removeOldKeys(work.store.snapshot).catch((error: unknown) => {
-        work.announce({ event: 'background-failed', code: codeOf(error) ?? 'INTERNAL' })
-      })
-      await leadForAll(member, work, options)
+      const settling = async (): Promise<void> => {
+        for (;;) {
+          if (!isSettled)
+            await settle(work.store.snapshot).catch((error: unknown) => {
+              if (!options.signal.aborted)
+                work.announce({ event: 'background-failed', code: codeOf(error) ?? 'INTERNAL' })
+            })
+          await systemClock.sleep(SETTLE_MS, options)
+        }
+      }
+      await Promise.all([settling(), leadForAll(member, work, options)])
     },
     close: async () => {
+      closing.abort(new EtcdLogError('ETCD_UNREACHABLE', 'this manager stops'))
       await remember()
       await log.close()
       await etcd.close()

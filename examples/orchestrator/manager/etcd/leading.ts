@@ -9,6 +9,7 @@ import { unsignedIn } from '../unsigned.ts'
 import { admitManagers } from './admission.ts'
 import type { EtcdMember } from './etcd-engine.ts'
 import { isMemberOf } from './member-id.ts'
+import { removeMembers } from './remove-members.ts'
 
 /** A silent leader is replaced after that long. */
 export const LEADERSHIP_MS = 4000
@@ -106,18 +107,21 @@ async function signLeftovers({ store, issuing }: BackgroundWork, signal: AbortSi
   }
 }
 
-/** A manager that threw out another one may have died before it changed the data key. */
+/** A manager that threw out another one may have died before it changed the data key, or before nothing lay under the old one. */
 async function expelRemoved(log: SharedLog, { store }: BackgroundWork, signal: AbortSignal): Promise<void> {
-  for await (const { membership } of store.watch({ signal })) {
-    const isManager = (memberId: string): boolean => {
-      const node = nodeOf(membership, memberId.slice(0, memberId.lastIndexOf('.')))
-      return node?.role === 'manager' && isMemberOf(memberId, node.nodeId)
-    }
-    if (log.membership.members.every(({ id }) => isManager(id))) continue
+  const isManager = (memberId: string): boolean => {
+    const node = nodeOf(store.state().membership, memberId.slice(0, memberId.lastIndexOf('.')))
+    return node?.role === 'manager' && isMemberOf(memberId, node.nodeId)
+  }
+  const isClean = (): boolean => !log.rotating && log.membership.members.every(({ id }) => isManager(id))
+  for await (const _state of store.watch({ signal })) {
+    if (isClean()) continue
     await systemClock.sleep(PATIENCE_MS, { signal })
     await log.refresh({ signal })
-    for (const { id } of log.membership.members)
-      if (!isManager(id)) await log.membership.remove(id, { snapshot: store.snapshot, signal })
+    // The members first: whoever is among them was a manager before, and this state knows it.
+    await store.upToDate()
+    await removeMembers(log, (id) => !isManager(id), { snapshot: store.snapshot, signal })
+    if (log.rotating) await log.rotateDek({ snapshot: store.snapshot, signal })
   }
 }
 
