@@ -42,7 +42,7 @@ const USAGE = [
   '      with the key of the root in an HSM: --hsm-library FILE --hsm-token LABEL --hsm-key LABEL --hsm-pin-file FILE',
   '      [--dangerously-expose-manager-to-the-internet]',
   '  worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',
-  '  restore FILE --data DIR < UNLOCK-KEY   makes a manager out of a backup, and ends',
+  '  restore FILE --data DIR [--engine etcd ...] < UNLOCK-KEY   makes a manager out of a backup, and ends',
   '',
   'operator, to the manager whose data directory is --data DIR (or $LEASTWISE_DATA), or from afar with',
   '--manager HOST:PORT --identity FILE; --json prints for machines',
@@ -127,13 +127,23 @@ async function dispatch(args: readonly string[]): Promise<number> {
   }
   if (args[0] === 'restore') {
     const { restoreManager } = await import('./manager/restore.ts')
-    const { options, positionals } = readOptions(args.slice(1), { data: string, json: { type: 'boolean' } })
+    const { etcdOptions, etcdSettings } = await import('./manager/etcd/settings.ts')
+    const given = readOptions(args.slice(1), {
+      data: string,
+      ...Object.fromEntries(etcdOptions.map((option) => [option, string] as const)),
+      json: { type: 'boolean' },
+    })
+    const { options, positionals } = given
     const [file, ...more] = positionals
     const data = options['data']
     if (file === undefined || more.length > 0 || typeof data !== 'string')
-      throw new OrchestratorError('USAGE', 'usage: leastwise-orchestrator restore FILE --data DIR < UNLOCK-KEY')
+      throw new OrchestratorError(
+        'USAGE',
+        'usage: leastwise-orchestrator restore FILE --data DIR [--engine etcd ...] < UNLOCK-KEY',
+      )
+    const etcd = etcdSettings(given)
     const unlockKey = await readStandardInput(MAX_UNLOCK_INPUT_BYTES)
-    const restored = await restoreManager(data, file, { unlockKey, signal: new AbortController().signal })
+    const restored = await restoreManager(data, file, { unlockKey, etcd, signal: new AbortController().signal })
     const words = `cluster ${restored.clusterId}  node ${restored.nodeId}  up to entry ${restored.entries}`
     process.stdout.write(`${options['json'] === true ? JSON.stringify(restored) : words}\n`)
     return 0

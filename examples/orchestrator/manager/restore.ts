@@ -1,9 +1,14 @@
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openKeyFile } from '@leastwise/identity/node'
 import { type KeyStore, verifyBackup } from '@leastwise/raftlog'
-import { nodeCipherSuite, readBackupFile, restoreLog } from '@leastwise/raftlog/node'
+import { nodeCipherSuite, openLog, readBackupFile, restoreLog } from '@leastwise/raftlog/node'
 import { prepareDataDirectory } from '../data-directory.ts'
 import { OrchestratorError } from '../errors.ts'
+import { claimCluster, refuseSecondCluster } from './etcd/cluster-claim.ts'
+import { moveIntoEtcd } from './etcd/move-into-etcd.ts'
+import { encodeMembership, MEMBERSHIP } from './etcd/own-membership.ts'
+import { connectEtcd, type EtcdSettings } from './etcd/settings.ts'
 import { isFounded, makeState } from './found.ts'
 import { RING } from './manager-keys.ts'
 import { decodeNode, NODE_COMPANION } from './node-companion.ts'
@@ -16,22 +21,33 @@ export interface Restored {
   readonly entries: number
 }
 
+export interface RestoreOptions {
+  readonly unlockKey: Uint8Array
+  /** Where the log is to be; null for the data directory. */
+  readonly etcd: EtcdSettings | null
+  readonly signal: AbortSignal
+}
+
 /**
  * Makes a manager out of a backup, in a data directory that holds none. It is locked, under the unlock key of the backup, and has
- * its log in the directory, wherever the log of the original was.
+ * its log in the directory or in an etcd that holds no cluster, wherever the log of the original was.
  *
  * The backup is proven to its last byte before anything gets its final name.
+ *
+ * @throws {@link OrchestratorError} `ALREADY_FOUNDED`, `CLUSTER_EXISTS`
  */
 export async function restoreManager(
   dataDirectory: string,
   file: string,
-  { unlockKey, signal }: { readonly unlockKey: Uint8Array; readonly signal: AbortSignal },
+  { unlockKey, etcd: settings, signal }: RestoreOptions,
 ): Promise<Restored> {
   const wrapper = wrapperOf(unlockKey)
   const takeBack = prepareDataDirectory(dataDirectory)
   try {
     if (isFounded(dataDirectory))
       throw new OrchestratorError('ALREADY_FOUNDED', 'the data directory holds a manager; restore into another one')
+    await using etcd = settings === null ? null : connectEtcd(settings)
+    if (etcd !== null) await refuseSecondCluster(etcd, { signal })
     const { header } = await verifyBackup(readBackupFile(file), { suite: nodeCipherSuite, wrapper, signal })
     const { clusterId, logId, last } = header
     await makeState(dataDirectory, async (founding) => {
@@ -43,14 +59,26 @@ export async function restoreManager(
           return Promise.resolve()
         },
       }
-      const { companions } = await restoreLog(readBackupFile(file), {
-        ...{ directory: join(founding, 'log'), clusterId, logId, keys, wrapper, backupWrapper: wrapper, signal },
-      })
+      const directory = join(founding, 'log')
+      const place = { directory, clusterId, logId, keys, wrapper }
+      const { companions } = await restoreLog(readBackupFile(file), { ...place, backupWrapper: wrapper, signal })
       const node = companions.find(({ name }) => name === NODE_COMPANION)
       const identity = decodeNode(node?.bytes ?? new Uint8Array(0))
-      const kept = await keys.load()
-      if (kept === null) throw new OrchestratorError('INTERNAL', 'the restored log has no keys')
-      await (await openKeyFile(join(founding, 'node.key'))).save({ ...identity, companion: { [RING]: kept } }, wrapper)
+      const save = async (companion: Readonly<Record<string, Uint8Array>>): Promise<void> => {
+        await (await openKeyFile(join(founding, 'node.key'))).save({ ...identity, companion }, wrapper)
+      }
+      if (etcd === null) {
+        const kept = await keys.load()
+        if (kept === null) throw new OrchestratorError('INTERNAL', 'the restored log has no keys')
+        await save({ [RING]: kept })
+        return
+      }
+      const log = await openLog(place)
+      const own = await moveIntoEtcd(log, { etcd, clusterId, nodeId: logId, signal }).finally(log.close)
+      rmSync(directory, { recursive: true })
+      await save({ [MEMBERSHIP]: await encodeMembership(own, wrapper) })
+      // Last, as when a cluster is founded: what a crash leaves before it stands in nobody's way.
+      await claimCluster(etcd, clusterId, { signal })
     })
     return { clusterId, nodeId: logId, entries: Number(last.index) }
   } catch (error) {

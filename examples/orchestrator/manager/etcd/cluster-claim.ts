@@ -42,3 +42,24 @@ export async function claimedCluster(
 export async function refuseSecondCluster(etcd: EtcdClient, options: { readonly signal: AbortSignal }): Promise<void> {
   if ((await claimedCluster(etcd, options)) !== null) throw clusterExists()
 }
+
+/**
+ * Removes what lies below a path, as long as no cluster is claimed: what a restore left that was cut short.
+ *
+ * @throws {@link OrchestratorError} `CLUSTER_EXISTS`
+ */
+export async function dropUnclaimed(
+  etcd: EtcdClient,
+  path: string,
+  options: { readonly signal: AbortSignal },
+): Promise<void> {
+  const { succeeded } = await etcd.txn(
+    {
+      compare: [{ key: clusterClaim, target: 'version', is: '=', value: 0n }],
+      // '0' is the character after '/': all that begins with the path, and nothing else.
+      success: [{ kind: 'delete', key: `${path}/`, end: `${path}0` }],
+    },
+    options,
+  )
+  if (!succeeded) throw clusterExists()
+}
