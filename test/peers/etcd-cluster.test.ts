@@ -26,8 +26,9 @@ describePeer('managers that append to three real members of etcd', TOOLS, () => 
     await etcd[Symbol.asyncDispose]()
   })
 
-  it('are processes, of which one is killed in the middle of an append when the leader is: lose and repeat nothing', async () => {
+  it('lose nothing and repeat nothing when the leader is killed', async () => {
     const leader = await etcd.leader()
+    // Each writer is a process of its own, and one of them is killed as well, in the middle of an append.
     const run = await runProcessesThrough(etcd, {
       harm: async () => {
         await etcd.kill(leader)
@@ -37,7 +38,7 @@ describePeer('managers that append to three real members of etcd', TOOLS, () => 
       },
     })
     expectSound(run)
-    // The append that the killed one was at.
+    // That append.
     expect(run.unknown).toBeGreaterThan(0)
   })
 
