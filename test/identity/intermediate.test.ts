@@ -319,6 +319,14 @@ describe('an intermediate that is withdrawn', () => {
     const admitted: readonly MembershipCommand[] = [
       { type: 'admit', nodeId, role: 'manager', csr: 'csr', publicKeyHash: 'key', now: NOW },
       { type: 'admit', nodeId: testNodeId(77), role: 'manager', csr: 'csr 2', publicKeyHash: 'key 2', now: NOW },
+      {
+        type: 'record-certificate',
+        nodeId: testNodeId(77),
+        csr: 'csr 2',
+        certificate: 'c',
+        serial: '02',
+        notAfter: NOW + HOUR,
+      },
     ]
     let state = admitted.reduce(apply, membership.initial)
     const isRevokedIssuer = ofEvictedManager(() => state)

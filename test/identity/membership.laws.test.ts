@@ -70,6 +70,11 @@ const command: fc.Arbitrary<MembershipCommand> = fc.oneof(
   fc.record({ type: fc.constant('prune' as const), now }),
 )
 
+/** Whether nobody would be left who manages. */
+const isLastManager = (nodes: Oracle['nodes'], nodeId: string): boolean =>
+  nodes.get(nodeId)?.role === 'manager' &&
+  ![...nodes].some(([id, each]) => id !== nodeId && each.role === 'manager' && each.latest !== null)
+
 /** The refusal's code, or `null`; changes the oracle. */
 function obey({ nodes, evicted }: Oracle, command: MembershipCommand): string | null {
   if (command.type === 'prune') {
@@ -115,10 +120,7 @@ function obey({ nodes, evicted }: Oracle, command: MembershipCommand): string | 
     })
   } else if (command.type === 'set-role') {
     if (node.role === command.role) return null
-    const others = [...nodes].filter(
-      ([id, each]) => id !== command.nodeId && each.role === 'manager' && each.latest !== null,
-    )
-    if (node.role === 'manager' && others.length === 0) return 'LAST_MANAGER'
+    if (isLastManager(nodes, command.nodeId)) return 'LAST_MANAGER'
     Object.assign(node, {
       role: command.role,
       epoch: node.epoch + 1,
@@ -126,6 +128,7 @@ function obey({ nodes, evicted }: Oracle, command: MembershipCommand): string | 
       asked: node.asked || node.cert !== null,
     })
   } else {
+    if (isLastManager(nodes, command.nodeId)) return 'LAST_MANAGER'
     nodes.delete(command.nodeId)
     // Who is or was a manager may have an intermediate of its own.
     const issues = node.role === 'manager' || node.epoch > 0 ? MAX_INTERMEDIATE_LIFETIME_MS : 0

@@ -120,7 +120,10 @@ describe('a change of role', () => {
   it('never takes the last manager away', () => {
     const one = setRole(two, b, 'worker')
     const last = { type: 'set-role', nodeId: a, role: 'worker', now: NOW } as const
+    const gone = { type: 'evict', nodeId: a, reason: 'stolen', now: NOW } as const
     expect(() => membership.decide(one, last)).toThrowCode('LAST_MANAGER')
+    expect(() => membership.decide(one, gone)).toThrowCode('LAST_MANAGER')
+    expect(membership.decide(two, gone)).toMatchObject([{ type: 'node-evicted', nodeId: a }])
     // One that waits for its first certificate manages nothing yet.
     const waiting = apply(one, {
       type: 'admit',
@@ -131,6 +134,7 @@ describe('a change of role', () => {
       now: NOW,
     })
     expect(() => membership.decide(waiting, last)).toThrowCode('LAST_MANAGER')
+    expect(() => membership.decide(waiting, gone)).toThrowCode('LAST_MANAGER')
     expect(() => membership.decide(two, { ...last, nodeId: testNodeId(9) })).toThrowCode('NODE_UNKNOWN')
   })
 

@@ -78,34 +78,34 @@ function record(
   return [{ type: 'certificate-recorded', nodeId, csr, certificate, serial, notAfter }]
 }
 
+/** Without a manager nobody can be promoted, admitted or renewed any more: the cluster would end with its certificates. */
+function checkNotLast(state: Membership, nodeId: string): void {
+  for (const each of valuesOf(state.nodes))
+    if (each.role === 'manager' && each.nodeId !== nodeId && each.latestNotAfter !== null) return
+  throw new IdentityError(
+    'LAST_MANAGER',
+    'no other node is a manager with a certificate; promote another one before this one stops to be a manager',
+  )
+}
+
 function evict(state: Membership, command: MembershipCommand & { type: 'evict' }): readonly MembershipEvent[] {
   const { nodeId, reason, now, until = 0 } = command
   if (reason.length > MAX_REASON_LENGTH)
     throw new RangeError(`an eviction's reason has at most ${MAX_REASON_LENGTH} characters, got ${reason.length}`)
   if (isEvicted(state, nodeId)) return []
   const { role, roleEpoch, latestNotAfter } = knownNode(state, nodeId)
+  if (role === 'manager') checkNotLast(state, nodeId)
   // Whoever is or was a manager may hold an issuing intermediate, which outlives the certificate of the node and is in no record.
   const issuesUntil = role === 'manager' || roleEpoch > 0 ? now + MAX_INTERMEDIATE_LIFETIME_MS : now
   const earliest = Math.max(issuesUntil, latestNotAfter ?? 0) + EVICTION_MARGIN_MS
   return [{ type: 'node-evicted', nodeId, reason, at: now, until: Math.max(until, earliest) }]
 }
 
-function hasOtherManager(state: Membership, nodeId: NodeId): boolean {
-  for (const each of valuesOf(state.nodes))
-    if (each.role === 'manager' && each.nodeId !== nodeId && each.latestNotAfter !== null) return true
-  return false
-}
-
 function setRole(state: Membership, command: MembershipCommand & { type: 'set-role' }): readonly MembershipEvent[] {
   const { nodeId, role, now } = command
   const node = knownNode(state, nodeId)
   if (node.role === role) return []
-  if (node.role === 'manager' && !hasOtherManager(state, nodeId)) {
-    throw new IdentityError(
-      'LAST_MANAGER',
-      'no other node is a manager with a certificate; promote another one before demoting this one',
-    )
-  }
+  if (node.role === 'manager') checkNotLast(state, nodeId)
   return [{ type: 'role-changed', nodeId, role, roleEpoch: node.roleEpoch + 1, at: now }]
 }
 
@@ -223,7 +223,7 @@ function evolve(state: Membership, event: MembershipEvent): Membership {
  * The refusals of `decide` are {@link IdentityError}s: `NODE_EXISTS` when an id is taken, `NODE_UNKNOWN`,
  * `NODE_EVICTED` for everything about a removed node, `NODE_KEY_REUSED` for a renewal without a new key,
  * `CSR_SUPERSEDED` for a certificate that answers another CSR or role epoch than the pending one, `LAST_MANAGER` for a
- * demotion that would leave no manager, and `MEMBERSHIP_FULL`.
+ * demotion or an eviction that would leave no manager, and `MEMBERSHIP_FULL`.
  */
 export const membership: Decider<Membership, MembershipCommand, MembershipEvent> = {
   initial: noMembers,
