@@ -25,7 +25,16 @@ export type {
   NodeEviction,
 } from './eviction/eviction.ts'
 export type { EvictionBook, EvictionCommand, EvictionEvent } from './eviction/eviction-book.ts'
-export { evictionBook, evictionBookEvents, evictionsIn, findEviction, MAX_EVICTIONS } from './eviction/eviction-book.ts'
+export {
+  evictionBook,
+  evictionBookEvents,
+  evictionsIn,
+  evictionsSince,
+  findEviction,
+  MAX_EVICTIONS,
+} from './eviction/eviction-book.ts'
+export type { EvictionPublisher, EvictionPublisherOptions } from './eviction/eviction-publisher.ts'
+export { createEvictionPublisher, EVICTION_BEAT_MS, EVICTION_LIST_LIFE_MS } from './eviction/eviction-publisher.ts'
 export type { EvictionSet } from './eviction/eviction-set.ts'
 export {
   emptyEvictionSet,
@@ -38,10 +47,13 @@ export {
 export type { EvictionView, NotEvictedOptions } from './eviction/eviction-view.ts'
 export { listedIssuers, noEvictions, notEvicted, viewOf, withEvictionList } from './eviction/eviction-view.ts'
 export { evictionsFrom } from './eviction/evictions-from.ts'
+export type { EvictionFollower, HeldEvictions, HoldEvictionsOptions } from './eviction/held-evictions.ts'
+export { holdEvictions } from './eviction/held-evictions.ts'
 export type { EvictionList } from './eviction/list-codec.ts'
 export { MAX_EVICTION_LIST_BYTES, MAX_EVICTION_LIST_LIFE_MS } from './eviction/list-codec.ts'
 export type { ListSigner, VerifyEvictionListOptions } from './eviction/signed-list.ts'
 export { signEvictionList, verifyEvictionList } from './eviction/signed-list.ts'
+export { decodeEvictionView, encodeEvictionView, MAX_EVICTION_VIEW_BYTES } from './eviction/view-codec.ts'
 export type { Extensions, KeyUsage } from './extensions.ts'
 export { CLIENT_AUTH, SERVER_AUTH } from './extensions.ts'
 export { decodeCfsslAnswer, MAX_CFSSL_ANSWER_BYTES } from './external/cfssl-answer.ts'

@@ -74,6 +74,20 @@ export function* evictionsIn(book: EvictionBook): Generator<Eviction, void, void
   for (const [, packed] of occupied(book.details)) yield* unpack(packed).values()
 }
 
+/**
+ * What `after` has that `before` had not, or not for as long. Looks into those of the 4096 buckets that are others, so that it costs what was
+ * added and not what is there.
+ */
+export function* evictionsSince(before: EvictionBook, after: EvictionBook): Generator<Eviction, void, void> {
+  for (const [bucket, packed] of occupied(after.details)) {
+    const old = bucketOf(before.details, bucket)
+    if (old === packed) continue
+    const known = unpack(old ?? NOTHING)
+    for (const [target, eviction] of unpack(packed))
+      if ((known.get(target)?.until ?? 0) < eviction.until) yield eviction
+  }
+}
+
 function add(book: EvictionBook, evictions: readonly Eviction[]): readonly EvictionEvent[] {
   const fresh = new Map<string, Eviction>()
   let added = 0

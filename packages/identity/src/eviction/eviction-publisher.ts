@@ -1,0 +1,152 @@
+import type { ClusterId } from '../node-identity.ts'
+import { createPoke, type Poke } from '../poke.ts'
+import type { Clock } from '../ports.ts'
+import { sleepOrWake } from '../renewal/sleep-or-wake.ts'
+import type { Eviction } from './eviction.ts'
+import { type EvictionBook, evictionsIn, evictionsSince } from './eviction-book.ts'
+import { MAX_EVICTION_LIST_LIFE_MS } from './list-codec.ts'
+import { type ListSigner, signEvictionList } from './signed-list.ts'
+
+/** How long a pushed list is good for unless told otherwise, in milliseconds: a day, so that managers may be away overnight. */
+export const EVICTION_LIST_LIFE_MS = 86_400_000
+
+/** The longest silence between two lists unless told otherwise, in milliseconds. */
+export const EVICTION_BEAT_MS = 300_000
+
+/** Signed news that are kept for peers which missed a few; a peer that missed more gets the whole list. */
+const MAX_DELTAS = 64
+
+const SECOND_MS = 1000
+
+/** What a {@link EvictionPublisher} works with. */
+export interface EvictionPublisherOptions {
+  readonly clusterId: ClusterId
+  /** What is durable: what is signed here is never taken back. */
+  readonly readBook: () => EvictionBook
+  /** Who signs: this manager, with the chain that it presents. The same object for as long as it is the same identity. */
+  readonly signAs: () => ListSigner
+  readonly clock: Clock
+  /** Whole seconds, up to {@link MAX_EVICTION_LIST_LIFE_MS}; {@link EVICTION_LIST_LIFE_MS} unless given. */
+  readonly lifeMs?: number
+  /** At most half of the life; {@link EVICTION_BEAT_MS} unless given, or half of a shorter life. */
+  readonly beatMs?: number
+}
+
+/** Gives every peer the lists that it lacks. Each is signed once, however many peers it goes to. */
+export interface EvictionPublisher {
+  /** Call it when the book or the signer has changed: all followers get what is new at once. */
+  readonly changed: () => void
+  /**
+   * Lists for one peer, for as long as it asks: first what it lacks, or that it lacks nothing; then what is new, as soon as it is;
+   * and a list that says nothing new whenever there was silence for the time of a beat.
+   *
+   * A peer that knows a later number than this manager gets nothing until the manager has caught up: it would refuse it.
+   *
+   * @param known - The number up to which the peer has everything; 0 for one that has nothing.
+   * @throws the signal's reason, or what the signer throws.
+   */
+  readonly lists: (
+    known: number,
+    options: { readonly signal: AbortSignal },
+  ) => AsyncGenerator<Uint8Array<ArrayBuffer>, void, void>
+}
+
+interface Made {
+  readonly base: number
+  readonly sequence: number
+  readonly issuedAt: number
+  readonly bytes: Promise<Uint8Array<ArrayBuffer>>
+}
+
+/**
+ * Signs what the book of evictions says, for all peers.
+ *
+ * @throws RangeError if the life is not in whole seconds up to {@link MAX_EVICTION_LIST_LIFE_MS}, or the beat is longer than half of it.
+ */
+export function createEvictionPublisher(options: EvictionPublisherOptions): EvictionPublisher {
+  const { clusterId, readBook, signAs, clock, lifeMs = EVICTION_LIST_LIFE_MS } = options
+  const { beatMs = Math.min(EVICTION_BEAT_MS, lifeMs / 2) } = options
+  if (!Number.isSafeInteger(lifeMs / SECOND_MS) || lifeMs <= 0 || lifeMs > MAX_EVICTION_LIST_LIFE_MS)
+    throw new RangeError(`lifeMs must be whole seconds up to ${MAX_EVICTION_LIST_LIFE_MS} ms`)
+  if (!(beatMs > 0 && beatMs <= lifeMs / 2))
+    throw new RangeError('beatMs must be more than 0 and at most half of lifeMs')
+  const followers = new Set<Poke>()
+  let book = readBook()
+  let signer: ListSigner | null = null
+  let deltas: readonly Made[] = []
+  let whole: Made | null = null
+  let beat: Made | null = null
+
+  const forget = (): void => {
+    deltas = []
+    whole = null
+    beat = null
+  }
+  const make = (by: ListSigner, base: number, evictions: readonly Eviction[]): Made => {
+    const { sequence } = book
+    const issuedAt = Math.floor(clock.now() / SECOND_MS) * SECOND_MS
+    const list = { clusterId, sequence, base, issuedAt, validUntil: issuedAt + lifeMs, evictions }
+    const bytes = signEvictionList(list, by)
+    // A key that is elsewhere may be out of reach now; the next follower finds nothing kept and tries again.
+    bytes.catch(forget)
+    return { base, sequence, issuedAt, bytes }
+  }
+  const isFresh = (made: Made | null, longestMs: number): made is Made => {
+    const age = made === null ? Infinity : clock.now() - made.issuedAt
+    return age >= 0 && age < longestMs
+  }
+
+  const catchUp = (): ListSigner => {
+    const by = signAs()
+    if (by !== signer) forget()
+    signer = by
+    const before = book
+    book = readBook()
+    if (book.sequence < before.sequence) forget()
+    if (book.sequence !== before.sequence) {
+      whole = null
+      beat = null
+    }
+    if (book.sequence > before.sequence)
+      deltas = [...deltas, make(by, before.sequence, [...evictionsSince(before, book)])].slice(-MAX_DELTAS)
+    return by
+  }
+
+  /** What a peer lacks that has everything up to `known`, or a sign of life. */
+  const owed = (known: number): readonly Made[] => {
+    const by = catchUp()
+    const { sequence } = book
+    if (known > sequence) return []
+    if (known === sequence) {
+      if (!isFresh(beat, beatMs / 2)) beat = make(by, sequence, [])
+      return [beat]
+    }
+    const from = deltas.findIndex((delta) => delta.base <= known && known < delta.sequence)
+    const missed = from < 0 ? [] : deltas.slice(from)
+    if (missed.length > 0 && missed.every((delta) => isFresh(delta, lifeMs / 2))) return missed
+    if (!isFresh(whole, beatMs)) whole = make(by, 0, [...evictionsIn(book)])
+    return [whole]
+  }
+
+  return {
+    changed: () => {
+      for (const follower of followers) follower.poke()
+    },
+    lists: async function* (known, { signal }) {
+      const news = createPoke()
+      followers.add(news)
+      try {
+        for (let at = known; ; ) {
+          signal.throwIfAborted()
+          for (const made of owed(at)) {
+            yield await made.bytes
+            at = made.sequence
+          }
+          await sleepOrWake(beatMs, { clock, signal, wake: news.wake })
+        }
+      } finally {
+        followers.delete(news)
+      }
+    },
+  }
+}
