@@ -1,3 +1,4 @@
+import type { HeldEvictions } from '@leastwise/identity'
 import { systemClock, systemRandom } from '@leastwise/identity/node'
 import type {
   AgentEvent,
@@ -42,6 +43,7 @@ export interface ProbeOptions {
   readonly managers: readonly [string, ...string[]]
   readonly clock?: Clock
   readonly recoveryKey?: PendingKey
+  readonly evictions?: HeldEvictions
   readonly apply?: (set: AssignmentSet, count: number) => Promise<void>
   readonly saveCredentials?: (credentials: NodeCredentials) => Promise<void>
 }
@@ -93,6 +95,7 @@ export function probeAgent(options: ProbeOptions): AgentProbe {
         savedManagers.push(managers.map(({ address }) => address))
       },
       ...(options.recoveryKey === undefined ? {} : { recoveryKey: options.recoveryKey }),
+      ...(options.evictions === undefined ? {} : { evictions: options.evictions }),
       clock: options.clock ?? systemClock,
       random: systemRandom,
       signal: controller.signal,

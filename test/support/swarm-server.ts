@@ -5,6 +5,7 @@ import {
   type Clock,
   createSessionRegistry,
   createSwarmRoutes,
+  type EvictionsPort,
   type NodeCredentials,
   type SessionRegistry,
 } from '@leastwise/swarm'
@@ -32,6 +33,8 @@ export interface RunningManager {
 }
 
 export interface StartOptions {
+  /** Pushes evictions; none are pushed without it. */
+  readonly evictions?: EvictionsPort
   readonly cluster?: TestCluster
   readonly clock?: Clock
   readonly limits?: Partial<ServerLimits>
@@ -63,8 +66,10 @@ export async function startManager(options: StartOptions = {}): Promise<RunningM
   const sessions = createSessionRegistry({ random: systemRandom, periodMs: options.periodMs ?? 1000, spreadMs: 50 })
   const roots = [cluster.root]
   const refused: RefusedConnection[] = []
+  const { evictions } = options
+  const served = evictions === undefined ? manager : { ...manager, trustBundle: () => manager.trustBundle(), evictions }
   const server = createSwarmServer({
-    routes: createSwarmRoutes(manager, { clock, sessions, authorize: manager.authorize }),
+    routes: createSwarmRoutes(served, { clock, sessions, authorize: manager.authorize }),
     identify: (socket) => peerOf(socket, { roots, clusterId: cluster.clusterId, now: Date.now() }),
     authorize: manager.authorize,
     onRefused: (refusal) => refused.push(refusal),

@@ -25,6 +25,7 @@ export const ACCESS_TABLE: Readonly<Record<string, Access>> = {
   'docker.swarmkit.v1.Dispatcher/UpdateTaskStatus': ANY_NODE,
   'docker.swarmkit.v1.Dispatcher/Assignments': ANY_NODE,
   'docker.swarmkit.v1.LogBroker/ListenSubscriptions': ANY_NODE,
+  'leastwise.v1.Evictions/Follow': ANY_NODE,
   'leastwise.v1.Recovery/Challenge': 'anonymous',
   'leastwise.v1.Recovery/Recover': 'anonymous',
 }

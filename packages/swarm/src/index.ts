@@ -8,6 +8,7 @@ export { SWARM_ERROR_CODES, SwarmError } from './errors.ts'
 export type {
   CertificateStatus,
   EnrollRequest,
+  EvictionsPort,
   NodePresence,
   NodeSession,
   RecoverRequest,

@@ -1,3 +1,4 @@
+import type { HeldEvictions } from '@leastwise/identity'
 import type { NodeDescription, NodeRole } from '../node-description.ts'
 import type { ManagerList, ManagerPeer } from '../session-update.ts'
 import type { AssignmentSet, TaskStatusUpdate } from '../task.ts'
@@ -57,6 +58,19 @@ export type AgentEvent =
       readonly changes: number
     }
   | { readonly type: 'assignments-failed'; readonly code: string; readonly retryInMs: number }
+  /** A list of evictions was taken, with news or without; `evictions` counts those that the node holds. Its number, and until when nothing newer is missed. */
+  | {
+      readonly type: 'evictions'
+      readonly sequence: number
+      readonly evictions: number
+      readonly validUntil: number
+    }
+  /** A list was not good, could not be kept, or did not come. */
+  | { readonly type: 'evictions-refused'; readonly code: string; readonly retryInMs: number }
+  /** This manager pushes no lists: it is one of Docker's own, or its host serves none. */
+  | { readonly type: 'evictions-unavailable'; readonly address: string }
+  /** No list came in time, since that instant: the managers cannot be reached, or somebody keeps lists back. */
+  | { readonly type: 'evictions-stale'; readonly since: number }
   | { readonly type: 'disconnected'; readonly code: string; readonly address: string; readonly retryInMs: number }
   | { readonly type: 'evicted' }
 
@@ -68,6 +82,11 @@ export interface AgentOptions {
   /** `tls: null` lets the agent fill in what it knows of its own trust. */
   readonly description: NodeDescription
   readonly worker: Worker
+  /**
+   * Takes the lists of evictions that managers push, for everything on this node that talks to other nodes. Without it the agent asks for
+   * none.
+   */
+  readonly evictions?: HeldEvictions
   /** Must be durable when the promise resolves; only then are the new credentials used. */
   readonly saveCredentials: (credentials: NodeCredentials) => Promise<void>
   /** Keeps the list of managers for the next start. */

@@ -54,6 +54,15 @@ export interface RecoveryPort {
   readonly recover: (request: RecoverRequest, options: Waiting) => Promise<{ readonly nodeId: string }>
 }
 
+/** What a host must know to push evictions to its nodes; `createEvictionPublisher` of `@leastwise/identity` is one. */
+export interface EvictionsPort {
+  /**
+   * Signed lists for one node, until the signal fires: what it lacks since number `known`, then each newer list at once, and a list
+   * without news before the last one ends. Ending the iteration ends the stream.
+   */
+  readonly lists: (known: number, options: Waiting) => AsyncIterable<Uint8Array>
+}
+
 /** Where a node's certificate stands. */
 export interface CertificateStatus {
   readonly state: IssuanceState
@@ -126,6 +135,8 @@ export interface SwarmManager {
   readonly taskStatus: (session: NodeSession, updates: readonly TaskStatusUpdate[], options: Waiting) => Promise<void>
   /** Without it, a node that slept past its expiry has to join again with a token. */
   readonly recovery?: RecoveryPort
+  /** Without it, nodes hear of no evictions and refuse nobody among themselves. Stock engines do not ask. */
+  readonly evictions?: EvictionsPort
   /** Told when a node's presence changes; must not throw. */
   readonly presence?: (nodeId: string, presence: NodePresence) => void
 }

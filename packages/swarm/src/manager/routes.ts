@@ -5,11 +5,13 @@ import { accessInterceptor } from '../access.ts'
 import { Dispatcher } from '../gen/docker/swarmkit/v1/dispatcher_pb.ts'
 import { CA, NodeCA } from '../gen/docker/swarmkit/v1/identity_pb.ts'
 import { LogBroker, type SubscriptionMessage } from '../gen/docker/swarmkit/v1/log_broker_pb.ts'
+import { Evictions } from '../gen/leastwise/v1/evictions_pb.ts'
 import { Recovery } from '../gen/leastwise/v1/recovery_pb.ts'
 import type { Clock } from '../ports.ts'
 import { MAX_REQUEST_BYTES } from '../wire/limits.ts'
 import { dispatcherService } from './dispatch.ts'
 import { caService, nodeCaService } from './enrolment.ts'
+import { evictionsService } from './evictions.ts'
 import type { SwarmManager } from './port.ts'
 import { recoveryService } from './recovery.ts'
 import type { SessionRegistry } from './sessions.ts'
@@ -50,6 +52,7 @@ export function createSwarmRoutes(manager: SwarmManager, options: SwarmRoutesOpt
     router.service(NodeCA, nodeCaService(manager, clock), handling)
     router.service(Dispatcher, dispatcherService(manager, { clock, sessions }), handling)
     if (manager.recovery !== undefined) router.service(Recovery, recoveryService(manager.recovery), handling)
+    if (manager.evictions !== undefined) router.service(Evictions, evictionsService(manager.evictions), handling)
     router.service(LogBroker, { listenSubscriptions: (_request, context) => idle(context) }, handling)
   }
 }

@@ -1,3 +1,4 @@
+import type { HeldEvictions } from '@leastwise/identity'
 import { linkSignals, onAbort, until } from '../abortable.ts'
 import { nextSessionBackoff, unitOf } from '../agent/backoff.ts'
 import type { AgentEvent, Worker } from '../agent/events.ts'
@@ -11,6 +12,7 @@ import { durationMs } from '../wire/instant.ts'
 import { decodeSessionMessage, type SessionNotice } from '../wire/session-message.ts'
 import { codeOf } from '../wire/status.ts'
 import { encodeTaskStatus } from '../wire/task-status.ts'
+import { followEvictions } from './agent-evictions.ts'
 import { call, type ManagerLink, streamOf } from './manager-link.ts'
 
 /** Shortest pause between heartbeats, whatever the manager asks for, in milliseconds. */
@@ -31,6 +33,10 @@ export interface AgentSessionOptions {
   readonly calls: () => ManagerLink
   readonly description: NodeDescription
   readonly worker: Worker
+  /** `null` for a node that goes by no evictions. */
+  readonly evictions: HeldEvictions | null
+  /** PEM of the roots that the node trusts now. */
+  readonly trustBundle: () => Uint8Array
   readonly clock: Clock
   readonly random: RandomSource
   readonly emit: (event: AgentEvent) => void
@@ -132,6 +138,15 @@ export async function runSession(options: AgentSessionOptions): Promise<void> {
       throw ended()
     }
     const { sessionId } = notice
+    const { evictions, calls: link } = options
+    const following =
+      evictions === null
+        ? []
+        : [
+            async (signal: AbortSignal) => {
+              await followEvictions({ ...options, evictions, link, signal })
+            },
+          ]
     await firstOf(options.signal, [
       listen,
       async (signal) => {
@@ -143,6 +158,7 @@ export async function runSession(options: AgentSessionOptions): Promise<void> {
       async (signal) => {
         await statuses({ ...options, sessionId, signal })
       },
+      ...following,
     ])
   } finally {
     scope.abort(ended())

@@ -1,6 +1,6 @@
 import { type ClockSkew, createPoke, isSkewed, issuerClock, parseCertificateChain, renewals } from '@leastwise/identity'
 import { systemVerifier } from '@leastwise/identity/node'
-import { linkSignals } from '../abortable.ts'
+import { linkSignals, onAbort } from '../abortable.ts'
 import { acceptTrustBundle, sameBytes } from '../agent/acceptance.ts'
 import { GOOD_SESSION_MS, nextSessionBackoff, unitOf } from '../agent/backoff.ts'
 import { createEventQueue } from '../agent/event-queue.ts'
@@ -12,6 +12,7 @@ import type { Clock, RandomSource } from '../ports.ts'
 import type { ManagerList } from '../session-update.ts'
 import type { SessionNotice } from '../wire/session-message.ts'
 import { codeOf } from '../wire/status.ts'
+import { watchStaleness } from './agent-evictions.ts'
 import { openSessionLinks } from './agent-links.ts'
 import { runSession } from './agent-session.ts'
 import { isDisbelief, lookForBridges, ownBridges } from './bridges.ts'
@@ -51,7 +52,7 @@ const isEviction = (error: unknown): boolean => codeOf(error) === 'NODE_EVICTED'
  * @throws the reason of `signal` when it aborts.
  */
 export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentEvent, void, void> {
-  const { clock, random, worker, description } = options
+  const { clock, random, worker, description, evictions = null } = options
   using scope = linkSignals(options.signal)
   const queue = createEventQueue<AgentEvent>()
   const pool = createManagerPool(options.managers)
@@ -224,6 +225,8 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
           calls,
           description: { ...description, tls: description.tls ?? tlsReportOf(credentials) },
           worker,
+          evictions,
+          trustBundle: () => credentials.trustBundle,
           clock,
           random,
           emit: queue.push,
@@ -259,7 +262,12 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     }
   }
 
-  const work = firstOf(scope.signal, [sessionsForever, renewForever]).then(
+  const watching = async (signal: AbortSignal): Promise<void> => {
+    if (evictions === null) await onAbort(signal).aborted
+    else await watchStaleness({ evictions, clock, emit: queue.push, signal })
+  }
+
+  const work = firstOf(scope.signal, [sessionsForever, renewForever, watching]).then(
     () => {
       queue.close()
     },

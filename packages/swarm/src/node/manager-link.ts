@@ -8,6 +8,7 @@ import type { NodeCredentials } from '../agent/events.ts'
 import { SwarmError } from '../errors.ts'
 import { Dispatcher } from '../gen/docker/swarmkit/v1/dispatcher_pb.ts'
 import { CA, NodeCA } from '../gen/docker/swarmkit/v1/identity_pb.ts'
+import { Evictions } from '../gen/leastwise/v1/evictions_pb.ts'
 import { Recovery } from '../gen/leastwise/v1/recovery_pb.ts'
 import { answerError } from '../wire/answer.ts'
 import { MAX_ANSWER_BYTES, MAX_BOOTSTRAP_ANSWER_BYTES } from '../wire/limits.ts'
@@ -36,6 +37,7 @@ export interface ManagerLink extends Disposable {
   readonly nodeCa: Client<typeof NodeCA>
   readonly dispatcher: Client<typeof Dispatcher>
   readonly recovery: Client<typeof Recovery>
+  readonly evictions: Client<typeof Evictions>
 }
 
 /** A chain that verifies may still be that of a node which is no manager, or of another cluster under the same root. */
@@ -92,6 +94,7 @@ export function openManagerLink(address: string, trust: LinkTrust): ManagerLink 
     nodeCa: createClient(NodeCA, transport),
     dispatcher: createClient(Dispatcher, transport),
     recovery: createClient(Recovery, transport),
+    evictions: createClient(Evictions, transport),
     [Symbol.dispose]: () => {
       sessionManager.abort(new SwarmError('MANAGER_UNREACHABLE', 'this node closed the connection'))
     },

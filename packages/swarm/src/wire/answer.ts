@@ -59,6 +59,10 @@ function* causeCodes(error: unknown): Generator<string, void, void> {
 
 const SILENT: ReadonlySet<Code> = new Set([Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted])
 
+/** Whether a failed call says that the manager does not know the method. */
+export const isUnimplemented = (error: unknown): boolean =>
+  error instanceof SwarmError && error.cause instanceof ConnectError && error.cause.code === Code.Unimplemented
+
 function byStatus(error: ConnectError): SwarmError {
   const made = (code: SwarmErrorCode, message: string): SwarmError => new SwarmError(code, message, { cause: error })
   if (error.code === Code.InvalidArgument) {
