@@ -42,6 +42,7 @@ const USAGE = [
   '      with the key of the root in an HSM: --hsm-library FILE --hsm-token LABEL --hsm-key LABEL --hsm-pin-file FILE',
   '      [--dangerously-expose-manager-to-the-internet]',
   '  worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',
+  '      [--serve HOST:PORT]  a service of its own for the other nodes, which says who asks and lets no evicted one in',
   '  restore FILE --data DIR [--engine etcd ...] < UNLOCK-KEY   makes a manager out of a backup, and ends',
   '',
   'operator, to the manager whose data directory is --data DIR (or $LEASTWISE_DATA), or from afar with',
@@ -121,6 +122,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
       token: string,
       'token-file': string,
       secrets: string,
+      serve: string,
       json: { type: 'boolean' },
     } as const
     return await runWorker(readOptions(args.slice(1), options))

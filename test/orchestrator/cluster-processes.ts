@@ -237,11 +237,15 @@ export class Sandbox implements AsyncDisposable {
   async worker(
     manager: Manager,
     name: string,
-    { token = manager.workerToken, ...options }: StartOptions & { readonly token?: string | null } = {},
+    {
+      token = manager.workerToken,
+      more = [],
+      ...options
+    }: StartOptions & { readonly token?: string | null; readonly more?: readonly string[] } = {},
   ): Promise<WorkerProcess> {
     const data = this.path(name)
     const words = token === null ? [] : ['--token-file', this.tokenFile(token)]
-    const process = this.start(['worker', '--data', data, '--join', manager.address, ...words], options)
+    const process = this.start(['worker', '--data', data, '--join', manager.address, ...words, ...more], options)
     // A directory of the worker's own on tmpfs ends with the id of its node.
     const { root } = await process.wait('delivery')
     const nodeId = String(root).slice(-NODE_ID_CHARS)

@@ -36,6 +36,7 @@ import { evictionOperations } from './eviction-operations.ts'
 import { externalKeeper } from './external-ca/external-keeper.ts'
 import { checkFitsLog } from './external-ca/fits-log.ts'
 import type { ExternalCaSettings } from './external-ca/settings.ts'
+import { forgetEnded } from './forgetting.ts'
 import type { HsmKeeper } from './hsm/hsm-keeper.ts'
 import { createIssuing, foundedCluster, rootOf } from './issuing.ts'
 import { listen } from './listen.ts'
@@ -43,6 +44,7 @@ import type { ManagerIdentity } from './manager-keys.ts'
 import { clusterOperations } from './operations.ts'
 import type { Operation } from './operator-server.ts'
 import { createPresenceBoard } from './presence-board.ts'
+import { createPushing } from './pushing.ts'
 import { recoveryOperations } from './recovery-operations.ts'
 import { operatorOperations } from './remote/operator-operations.ts'
 import { type OperatorEndpoint, serveOperators } from './remote/serve-operators.ts'
@@ -179,8 +181,9 @@ export async function serveCluster(
     },
   })
   const sessions = createSessionRegistry({ random: systemRandom })
+  const pushing = createPushing({ clusterId, store, identity: keys.identity })
   const swarm = createSwarmServer({
-    routes: createSwarmRoutes(manager, { clock: systemClock, sessions, ...standing }),
+    routes: createSwarmRoutes({ ...manager, evictions: pushing }, { clock: systemClock, sessions, ...standing }),
     identify,
     authorize: standing.authorizeConnection,
     ...(where[dangerouslyExposeManagerToTheInternet] === true ? { [dangerouslyExposeManagerToTheInternet]: true } : {}),
@@ -198,6 +201,7 @@ export async function serveCluster(
   const poke = createPoke()
   const adopt = (identity: ManagerIdentity): void => {
     tls.update(tlsOf(identity))
+    pushing.adopted()
   }
   const renewSelf = async (): Promise<ManagerIdentity> =>
     await renewOwn(nodeId, store, issuing.issueNow, keys.identity().trustBundle)
@@ -244,7 +248,8 @@ export async function serveCluster(
   const watching = watchMembership({ store, nodeId, signal: stop.signal, recheck: () => swarm.recheck().length })
   const signing = issuing.run(stop.signal)
   const sharing = engine.sharePresence({ store, presence, announce }, { signal: stop.signal })
-  for (const work of [background, watching, signing, sharing])
+  const forgetting = forgetEnded({ store, now, sleep: systemClock.sleep, announce }, stop.signal)
+  for (const work of [background, watching, signing, sharing, forgetting, pushing.run(stop.signal)])
     work.catch((error: unknown) => {
       if (!stop.signal.aborted) fail(error)
     })

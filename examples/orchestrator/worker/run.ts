@@ -11,8 +11,10 @@ import { OrchestratorError } from '../errors.ts'
 import { type Given, textOf } from '../operator/command.ts'
 import { tokenFrom } from '../token-given.ts'
 import { loadCredentials, loadRecoveryKey, saveCredentials, saveRecoveryKey, serialOf } from './credentials.ts'
+import { forgetEvictions, openEvictions } from './evictions.ts'
 import { createExecutor } from './executor.ts'
 import { openDeliveryPlace, openMount } from './mount.ts'
+import { type NodeService, serveNodes } from './service.ts'
 import { takeDirectory } from './take-directory.ts'
 
 const description = (): NodeDescription => ({
@@ -80,9 +82,11 @@ export async function runWorker(given: Given): Promise<number> {
   if (data === undefined || address === undefined || given.positionals.length > 0) {
     throw new OrchestratorError(
       'USAGE',
-      'usage: leastwise-orchestrator worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',
+      'usage: leastwise-orchestrator worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR] [--serve HOST:PORT]',
     )
   }
+  const serveText = textOf(given, 'serve')
+  const serveAt = serveText === undefined ? null : parseAddress(serveText)
   const announce = announcer(given.options['json'] === true)
   const stop = new AbortController()
   const halt = (): void => {
@@ -131,13 +135,17 @@ export async function runWorker(given: Given): Promise<number> {
     const recoveryPath = join(data, 'recovery.key')
     const recoveryFile = await openKeyFile(recoveryPath)
     const recoveryKey = await loadRecoveryKey(recoveryFile)
+    const evictions = await openEvictions(data, credentials, announce)
     let evicted = false
+    let service: NodeService | null = null
     try {
+      if (serveAt !== null) service = await serveNodes(serveAt, { credentials, evictions, announce })
       const agent = runAgent({
         credentials,
         managers: knownManagers(managersFile, formatAddress(parseAddress(address))),
         description: description(),
         worker: executor.worker,
+        evictions,
         ...(recoveryKey === null ? {} : { recoveryKey }),
         saveRecoveryKey: async (key) => {
           await saveRecoveryKey(recoveryFile, key)
@@ -158,6 +166,7 @@ export async function runWorker(given: Given): Promise<number> {
         const { type, ...facts } = event
         if (event.type === 'renewed' || event.type === 'trust-bundle') {
           const { credentials: now } = event
+          service?.adopt(now)
           announce({
             event: type,
             serial: serialOf(now),
@@ -171,9 +180,11 @@ export async function runWorker(given: Given): Promise<number> {
     } catch (error) {
       if (!stop.signal.aborted) throw error
     } finally {
+      service?.close()
       const left = await executor.wipe()
       if (evicted) {
         forget()
+        forgetEvictions(data)
         rmSync(recoveryPath, { force: true })
       }
       await place.mount.remove()
