@@ -29,7 +29,7 @@ export interface DemoCluster {
   /** Starts three members of etcd for the managers to come. */
   readonly useEtcd: () => Promise<EtcdMembers>
   /** Starts a worker and waits until it has a session. */
-  readonly startWorker: (name: string, address: string, token: string) => Promise<DemoWorker>
+  readonly startWorker: (name: string, address: string, token: string, more?: readonly string[]) => Promise<DemoWorker>
   readonly dataOf: (name: string) => string
   readonly tokenFile: (token: string) => string
   /** Commands of the operator go to the manager of this data directory from now on. */
@@ -95,9 +95,9 @@ export function openCluster(): DemoCluster {
       const ready = await process.wait('ready')
       return { data, process, nodeId: String(ready['nodeId']) }
     },
-    startWorker: async (name, address, token) => {
+    startWorker: async (name, address, token, more = []) => {
       const data = dataOf(name)
-      const worker = run(['worker', '--data', data, '--join', address, '--token-file', tokenFile(token)])
+      const worker = run(['worker', '--data', data, '--join', address, '--token-file', tokenFile(token), ...more])
       const joined = await worker.wait('joined')
       await worker.wait('session')
       return { data, process: worker, nodeId: String(joined['nodeId']) }

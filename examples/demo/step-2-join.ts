@@ -7,7 +7,9 @@ export async function join(scene: Scene): Promise<void> {
   const { stage, cluster } = scene
   scene.workers = await Promise.all(
     ['worker-1', 'worker-2', 'worker-3'].map(
-      async (name) => await cluster.startWorker(name, scene.address, scene.workerToken),
+      async (name, at) =>
+        // The first one has a service of its own for the others.
+        await cluster.startWorker(name, scene.address, scene.workerToken, at === 0 ? ['--serve', '127.0.0.1:0'] : []),
     ),
   )
   for (const [at, { process, nodeId }] of scene.workers.entries()) {

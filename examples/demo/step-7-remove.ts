@@ -4,6 +4,7 @@ import { openKeyFile } from '@leastwise/identity/node'
 import { openManagerLink } from '@leastwise/swarm/node'
 import type { NodeAnswer } from '../orchestrator/operator/answers.ts'
 import { loadCredentials } from '../orchestrator/worker/credentials.ts'
+import { reach } from './direct.ts'
 import { refusalOf } from './refusal.ts'
 import { type Scene, workerAt } from './scene.ts'
 import { createSecret, startLooking } from './step-4-deliver.ts'
@@ -21,6 +22,10 @@ export async function remove(scene: Scene): Promise<void> {
   )
   const credentials = await loadCredentials(await openKeyFile(join(worker.data, 'node.key')))
   if (credentials === null) throw new Error('worker 3 has no credentials')
+  const neighbour = workerAt(scene, 0)
+  const service = String((await neighbour.process.wait('serving'))['address'])
+  const direct = await reach(service, credentials)
+  stage.check("worker 1's own service answers it, with no manager in between", (await direct.ask()) === worker.nodeId)
 
   const begun = Date.now()
   await cluster.operator(['node', 'rm', worker.nodeId])
@@ -31,6 +36,12 @@ export async function remove(scene: Scene): Promise<void> {
     `${Math.max(0, cut.at - begun)} ms after the command was given, ${Math.max(0, cut.at - removed)} ms after it returned`,
   )
   stage.check('its open stream is cut within a second', cut.at - begun < 1_000)
+  await direct.gone
+  const again = await reach(service, credentials)
+  const answered = await again.ask()
+  const refusal = await neighbour.process.wait('peer-refused', (line) => line.at >= begun)
+  stage.check('worker 1 has cut its connection, too', answered === null)
+  stage.refused('worker 3 at the service of worker 1', String(refusal['code']), ['PEER_EVICTED'])
   const wiped = await worker.process.wait('wiped')
   stage.check('it wiped its secrets: none in its hold, no file left', wiped['held'] === 0 && wiped['files'] === 0)
   stage.check('its place on tmpfs is gone', !isThere(root))

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { parseNodeId } from '@leastwise/identity'
 import { memoryLog } from '@leastwise/raftlog'
 import { describe, expect, it } from 'vitest'
@@ -28,6 +29,8 @@ describe('evictions that have ended', () => {
     await clock.advance(DAY_MS)
     await store.commit(() => admitted(2, clock.now()))
     const stop = new AbortController()
+    // The clock of tests forgets none of them.
+    setMaxListeners(0, stop.signal)
     const running = forgetEnded({ store, now: clock.now, sleep: clock.sleep, announce: () => undefined }, stop.signal)
     const sizes = () => {
       const { membership, evictions } = store.state()
