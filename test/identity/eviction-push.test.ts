@@ -13,6 +13,7 @@ import {
   isNodeEvicted,
   type ListSigner,
   MAX_EVICTION_LIST_LIFE_MS,
+  notEvicted,
   verifyEvictionList,
 } from '@leastwise/identity'
 import { systemVerifier } from '@leastwise/identity/node'
@@ -251,6 +252,54 @@ describe('a publisher of evictions', () => {
     for (const beatMs of [0, -1, Number.NaN, EVICTION_LIST_LIFE_MS])
       expect(() => publisherOf({ beatMs })).toThrow(RangeError)
     expect(publisherOf({ lifeMs: 2000 })).toBeDefined()
+  })
+})
+
+describe('a manager that lies', () => {
+  const trust = () => ({ roots: roots(), now: clock.now() })
+  const firstList = async (): Promise<Uint8Array> => {
+    const peer = listening(publisherOf())
+    await clock.advance(0)
+    peer.stop()
+    return peer.came[0]!
+  }
+
+  it('can evict whom it likes, and can let nobody in again', async () => {
+    evict(1)
+    const honest = await firstList()
+    const holder = held()
+    await holder.take(honest, trust())
+    signer = signerOf(other)
+    // A book of its own, of a number that looks newer, in which the one who was evicted does not stand.
+    book = { ...bookWith(evictionBook.initial, ofNode(victim(2), START), ofNode(victim(3), START)), sequence: 9 }
+    await holder.take(await firstList(), trust())
+    for (const number of [1, 2, 3]) expect(isNodeEvicted(holder.view.set, victim(number), START)).toBe(true)
+  })
+
+  it('signs nothing any more for those who have heard of its eviction', async () => {
+    book = bookWith(book, ofNode(other.nodeId, START))
+    const holder = held()
+    await holder.take(await firstList(), trust())
+    signer = signerOf(other)
+    evict(2)
+    await expect(holder.take(await firstList(), trust())).rejects.toThrowCode('EVICTION_LIST_UNTRUSTED')
+    expect(holder.view.sequence).toBe(1)
+  })
+
+  it('can make later lists look old by its number: then the view ends, which shows', async () => {
+    signer = signerOf(other)
+    book = { ...book, sequence: 2 ** 48 - 1 }
+    const holder = held()
+    await holder.take(await firstList(), trust())
+    signer = signerOf(manager)
+    book = bookWith(evictionBook.initial, ofNode(other.nodeId, START))
+    await expect(holder.take(await firstList(), trust())).rejects.toThrowCode('EVICTION_LIST_ROLLED_BACK')
+    const ends = START + EVICTION_LIST_LIFE_MS
+    expect(holder.view.validUntil).toBe(ends)
+    const judge = notEvicted({ readView: () => holder.view, now: () => ends + 1, whenStale: 'refuse' })
+    expect(() => {
+      judge({ nodeId: victim(1), serial: '0a' })
+    }).toThrowCode('EVICTIONS_STALE')
   })
 })
 

@@ -47,6 +47,10 @@ describePeer(
       await ready(engine, String(joined['nodeId']))
       expect(worker.announced.filter(({ event }) => event === 'session')).toHaveLength(1)
       expect(worker.announced.filter(({ event }) => event === 'disconnected')).toEqual([])
+      // Docker pushes no evictions; that is said once and changes nothing.
+      expect(worker.announced.filter(({ event }) => event.startsWith('evictions')).map(({ event }) => event)).toEqual([
+        'evictions-unavailable',
+      ])
     })
 
     it('renews at once when the manager asks', async () => {

@@ -14,6 +14,38 @@ const secretNames = async (manager: Manager): Promise<readonly string[]> =>
 const managersOf = async (manager: Manager): Promise<readonly string[]> =>
   (await manager.call<readonly NodeAnswer[]>('node/ls')).filter(({ role }) => role === 'manager').map(({ id }) => id)
 
+describePeer('evicting through one of several managers', needs('etcd'), () => {
+  it('reaches the nodes of all of them, and never the last manager', { timeout: TEST_MS }, async () => {
+    await using sandbox = new Sandbox()
+    const etcd = await startEtcd(sandbox.directory)
+    try {
+      const more = etcd.managerArguments
+      const first = await sandbox.manager('m1', '127.0.0.1:0', { more })
+      await first.process.wait('leading')
+      const worker = await sandbox.worker(first, 'worker')
+      const leaving = await sandbox.worker(first, 'leaving')
+      const join = ['--join', first.address, '--token-file', sandbox.tokenFile(first.managerToken)]
+      const second = await sandbox.manager('m2', '127.0.0.1:0', { more: [...more, ...join] })
+      await second.call('node/rm', { node: leaving.nodeId })
+      const heard = await worker.process.wait('evictions', ({ sequence }) => sequence === 1)
+      // The node and its certificate.
+      expect(heard).toMatchObject({ evictions: 2 })
+      expect(worker.process.events.filter(({ event }) => event === 'disconnected')).toEqual([])
+
+      const settled = await Promise.allSettled([
+        first.call('node/rm', { node: second.nodeId }),
+        second.call('node/rm', { node: first.nodeId }),
+      ])
+      expect(settled.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(0)
+      const loser = await Promise.race([first, second].map(async (each) => (await each.process.ended, each)))
+      const winner = loser === first ? second : first
+      expect(await managersOf(winner)).toEqual([winner.nodeId])
+    } finally {
+      await etcd.close()
+    }
+  })
+})
+
 describePeer('demoting managers that share a log in etcd', needs('etcd'), () => {
   it('takes the log from them, and leaves one when two demote each other', { timeout: TEST_MS }, async () => {
     await using sandbox = new Sandbox()
