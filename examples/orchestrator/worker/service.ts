@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
-import type { TLSSocket } from 'node:tls'
+import { TLSSocket } from 'node:tls'
 import { type HeldEvictions, parseTrustBundle } from '@leastwise/identity'
 import { createPeerGate, guardedListen, hotTls, type TlsIdentity } from '@leastwise/identity/node'
 import type { NodeCredentials } from '@leastwise/swarm'
@@ -55,8 +55,11 @@ export async function serveNodes(
     },
   })
   const server = createServer(hot.serverOptions(['http/1.1']), (request, response) => {
+    const { socket } = request
+    // HTTPS has no other.
+    if (!(socket instanceof TLSSocket)) return
     try {
-      const { nodeId, role } = gate.peerOf(request.socket as TLSSocket)
+      const { nodeId, role } = gate.peerOf(socket)
       answer(response, 200, { nodeId, role })
     } catch (error) {
       answer(response, 403, { code: codeOf(error) ?? 'INTERNAL' })
