@@ -51,6 +51,9 @@ describe('the root of a cluster', () => {
     expect(own.leaf.authorityKeyId).toEqual(next.subjectKeyId)
 
     // The token of the first start carries the digest of the old root, a new one that of the new root.
+    // Lists of evictions verified all along: with the old root, with both, and with the new one.
+    expect(worker.process.events.filter(({ event }) => event === 'evictions').length).toBeGreaterThan(1)
+    expect(worker.process.events.filter(({ event }) => event === 'evictions-refused')).toEqual([])
     workers.push(await sandbox.worker(manager, 'two'))
     const fresh = answerOf<NewTokenAnswer>(await manager.operate(['token', 'create', 'worker']))
     workers.push(await sandbox.worker(manager, 'three', { token: fresh.token }))
