@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { type Commit, commitLoop } from '../../packages/raftlog/src/commit-loop.ts'
+import { type Commit, type CommitLoop, commitLoop } from '../../packages/raftlog/src/commit-loop.ts'
+import type { Appended } from '../../packages/raftlog/src/sealed-log.ts'
 import { utf8 } from './log-support.ts'
 
 interface Rig {
   readonly commits: { readonly index: bigint; readonly term: bigint; readonly count: number; readonly bytes: number }[]
   /** Lets the commit that is under way finish. */
   readonly finish: () => void
-  readonly loop: ReturnType<typeof commitLoop>
+  readonly loop: CommitLoop
+  /** Appends, and gives the indices once they are durable. */
+  readonly append: (entries: readonly Uint8Array[], term: bigint) => Promise<Appended>
 }
 
 /** A loop whose disk answers only when told to. */
@@ -28,6 +31,11 @@ function rig(): Rig {
   return {
     commits,
     loop,
+    append: async (entries, term) => {
+      const { first, last, durable } = loop.append(entries, term)
+      await durable
+      return { first, last }
+    },
     finish: () => {
       finish()
     },
@@ -40,11 +48,11 @@ const settle = async (): Promise<void> => {
 
 describe('the commit loop', () => {
   it('collects what comes while a frame is on its way, without waiting for company', async () => {
-    const { commits, loop, finish } = rig()
-    const first = loop.append([utf8('a')], 1n)
+    const { commits, append, finish } = rig()
+    const first = append([utf8('a')], 1n)
     await settle()
     expect(commits).toHaveLength(1)
-    const others = Array.from({ length: 100 }, () => loop.append([utf8('b')], 1n))
+    const others = Array.from({ length: 100 }, () => append([utf8('b')], 1n))
     await settle()
     expect(commits).toHaveLength(1)
     finish()
@@ -57,8 +65,8 @@ describe('the commit loop', () => {
   })
 
   it('puts appends that are ready at the same time in one frame', async () => {
-    const { commits, loop, finish } = rig()
-    const all = [loop.append([utf8('a')], 1n), loop.append([utf8('b'), utf8('c')], 1n)]
+    const { commits, append, finish } = rig()
+    const all = [append([utf8('a')], 1n), append([utf8('b'), utf8('c')], 1n)]
     await settle()
     expect(commits).toEqual([{ index: 1n, term: 1n, count: 3, bytes: 15 }])
     finish()
@@ -69,15 +77,15 @@ describe('the commit loop', () => {
   })
 
   it('begins another frame at 1024 entries, at 1 MiB, and at another term, and never splits an append', async () => {
-    const { commits, loop, finish } = rig()
+    const { commits, append, finish } = rig()
     const many = (count: number): Uint8Array[] => Array.from({ length: count }, () => utf8('x'))
     const waiting = [
-      loop.append(many(1000), 1n),
-      loop.append(many(25), 1n),
-      loop.append([new Uint8Array(1024 * 1024)], 1n),
-      loop.append(many(1), 1n),
-      loop.append(many(1), 2n),
-      loop.append([new Uint8Array(3 * 1024 * 1024)], 2n),
+      append(many(1000), 1n),
+      append(many(25), 1n),
+      append([new Uint8Array(1024 * 1024)], 1n),
+      append(many(1), 1n),
+      append(many(1), 2n),
+      append([new Uint8Array(3 * 1024 * 1024)], 2n),
     ]
     for (let frame = 0; frame < 8; frame += 1) {
       await settle()
@@ -94,11 +102,25 @@ describe('the commit loop', () => {
     ])
   })
 
+  it('has one promise for all appends of a frame, and fails them all with what failed', async () => {
+    const broken = new Error('disk is gone')
+    const loop = commitLoop({
+      nextIndex: 1n,
+      turn: () => Promise.resolve(),
+      commit: () => Promise.reject(broken),
+    })
+    const queued = [loop.append([utf8('a')], 1n), loop.append([utf8('b')], 1n), loop.append([utf8('c')], 2n)]
+    expect(queued[1]!.durable).toBe(queued[0]!.durable)
+    expect(queued[2]!.durable).not.toBe(queued[0]!.durable)
+    for (const { durable } of queued) await expect(durable).rejects.toBe(broken)
+    expect(() => loop.append([utf8('d')], 2n)).toThrowCode('LOG_FAILED')
+  })
+
   it('runs a task after what was queued before it and before what comes later', async () => {
-    const { commits, loop, finish } = rig()
-    const before = loop.append([utf8('a')], 1n)
+    const { commits, loop, append, finish } = rig()
+    const before = append([utf8('a')], 1n)
     const task = loop.exclusive(async () => commits.length)
-    const after = loop.append([utf8('b')], 1n)
+    const after = append([utf8('b')], 1n)
     await settle()
     finish()
     await before

@@ -18,7 +18,8 @@ export function checkEntries(entries: readonly Uint8Array[]): void {
   if (entries.length === 0 || entries.length > MAX_FRAME_ENTRIES) {
     throw new RangeError(`an append takes 1 to ${MAX_FRAME_ENTRIES} entries, got ${entries.length}`)
   }
-  const total = entries.reduce((sum, data) => sum + data.length, 0)
+  let total = 0
+  for (const data of entries) total += data.length
   if (total > MAX_ENTRY_BYTES) {
     throw new RaftLogError('ENTRY_TOO_LARGE', `entries hold ${total} bytes together; keep them to ${MAX_ENTRY_BYTES}`)
   }

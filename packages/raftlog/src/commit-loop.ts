@@ -25,14 +25,23 @@ export interface CommitLoopParts {
   readonly commit: (commit: Commit) => Promise<void>
 }
 
+/** An append that has its indices and is on its way to the disk. */
+export interface Queued extends Appended {
+  /** Resolves once the frame is durable; all appends of a frame have the same one. */
+  readonly durable: Promise<void>
+}
+
 /** Collects appends while the previous frame is on its way to the disk; nothing ever waits for company. */
 export interface CommitLoop {
-  /** `at` begins a frame of its own: what stands there is replaced. The last `state` of a frame counts. */
+  /**
+   * Takes the entries in, there and then. `at` begins a frame of its own: what stands there is replaced. The last `state`
+   * of a frame counts.
+   */
   readonly append: (
     entries: readonly Uint8Array[],
     term: bigint,
     more?: { readonly at?: bigint | undefined; readonly state?: HardState | undefined },
-  ) => Promise<Appended>
+  ) => Queued
   /** Gives the next entry this index; nothing may be queued. */
   readonly skipTo: (index: bigint) => void
   /** Runs `task` between two frames, after all that was queued before it. */
@@ -43,20 +52,20 @@ export interface CommitLoop {
   readonly failure: () => RaftLogError | null
 }
 
-interface Waiter {
-  readonly resolve: () => void
-  readonly reject: (reason: unknown) => void
-}
-
 interface OpenCommit {
   readonly kind: 'commit'
   readonly index: bigint
   readonly term: bigint
+  appends: number
   count: number
   used: number
   buffer: Uint8Array
+  view: DataView
   state: HardState | null
-  readonly waiters: Waiter[]
+  // One for all that wait: a promise and what settles it, for each of 256 clients, cost as much as sealing their frame.
+  readonly durable: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (reason: unknown) => void
 }
 
 interface Task {
@@ -70,6 +79,8 @@ const KEPT_BUFFER_BYTES = 2 * GROUP_COMMIT_BYTES
 // Two are enough: one is being written while the next is being filled.
 const KEPT_BUFFERS = 2
 
+const NOTHING_MORE = {} as const
+
 export function commitLoop(parts: CommitLoopParts): CommitLoop {
   const queue: (OpenCommit | Task)[] = []
   const spare: Uint8Array[] = []
@@ -79,21 +90,18 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
 
   const stop = (reason: unknown, current: OpenCommit | Task | undefined): void => {
     failure = new RaftLogError('LOG_FAILED', 'log stopped after a failed write; open it again', { cause: reason })
-    for (const job of [...(current === undefined ? [] : [current]), ...queue.splice(0)]) {
-      if (job.kind === 'task') job.reject(reason)
-      else for (const waiter of job.waiters) waiter.reject(reason)
-    }
+    for (const job of [...(current === undefined ? [] : [current]), ...queue.splice(0)]) job.reject(reason)
   }
 
   const commit = async (job: OpenCommit): Promise<void> => {
     const { index, term, count, state } = job
     if (state !== null) add(job, encodeHardState(state))
     const body = job.buffer.subarray(0, job.used)
-    const alone = job.waiters.length === 1 && queue.length === 0
+    const alone = job.appends === 1 && queue.length === 0
     await parts.commit({ index, term, count, body, state, alone })
     body.fill(0)
     if (job.buffer.length <= KEPT_BUFFER_BYTES && spare.length < KEPT_BUFFERS) spare.push(job.buffer)
-    for (const waiter of job.waiters) waiter.resolve()
+    job.resolve()
   }
 
   const run = async (): Promise<void> => {
@@ -124,17 +132,7 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
       last.count + count <= MAX_FRAME_ENTRIES &&
       last.used + size <= GROUP_COMMIT_BYTES
     if (joins) return last
-    const buffer = spare.pop() ?? new Uint8Array(FIRST_BUFFER_BYTES)
-    const fresh: OpenCommit = {
-      kind: 'commit',
-      index: nextIndex,
-      term,
-      count: 0,
-      used: 0,
-      buffer,
-      state: null,
-      waiters: [],
-    }
+    const fresh = emptyCommit(nextIndex, term, spare.pop() ?? new Uint8Array(FIRST_BUFFER_BYTES))
     queue.push(fresh)
     return fresh
   }
@@ -160,44 +158,69 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
     skipTo: (index) => {
       nextIndex = index
     },
-    append: async (entries, term, { at, state } = {}) => {
+    append: (entries, term, { at, state } = NOTHING_MORE) => {
       if (failure !== null) throw failure
-      const size = entries.reduce((sum, data) => sum + ENTRY_OVERHEAD_BYTES + data.length, 0)
+      let size = 0
+      for (const data of entries) size += ENTRY_OVERHEAD_BYTES + data.length
       const mayJoin = at === undefined || at === nextIndex
-      nextIndex = at ?? nextIndex
+      const first = at ?? nextIndex
+      nextIndex = first
       const job = openCommit(term, entries.length, size, mayJoin)
-      if (job.used + size > job.buffer.length) job.buffer = grown(job.buffer, job.used, job.used + size)
+      if (job.used + size > job.buffer.length) grow(job, job.used + size)
       // Copied here and now, so that the caller may do with its bytes what it likes.
-      const view = new DataView(job.buffer.buffer, job.buffer.byteOffset)
       for (const data of entries) {
-        view.setUint32(job.used, data.length)
+        job.view.setUint32(job.used, data.length)
         job.buffer.set(data, job.used + ENTRY_OVERHEAD_BYTES)
         job.used += ENTRY_OVERHEAD_BYTES + data.length
       }
+      job.appends += 1
       job.count += entries.length
       job.state = state ?? job.state
-      const first = nextIndex
-      nextIndex += BigInt(entries.length)
-      const last = nextIndex - 1n
-      await new Promise<void>((resolve, reject) => {
-        job.waiters.push({ resolve, reject })
-        wake()
-      })
-      return { first, last }
+      const last = entries.length === 1 ? first : first + BigInt(entries.length - 1)
+      nextIndex = last + 1n
+      wake()
+      return { first, last, durable: job.durable }
     },
   }
 }
 
+function emptyCommit(index: bigint, term: bigint, buffer: Uint8Array): OpenCommit {
+  let resolve: () => void = () => undefined
+  let reject: (reason: unknown) => void = () => undefined
+  const durable = new Promise<void>((resolveIt, rejectIt) => {
+    resolve = resolveIt
+    reject = rejectIt
+  })
+  const view = viewOf(buffer)
+  return {
+    kind: 'commit',
+    index,
+    term,
+    appends: 0,
+    count: 0,
+    used: 0,
+    buffer,
+    view,
+    state: null,
+    durable,
+    resolve,
+    reject,
+  }
+}
+
+const viewOf = (buffer: Uint8Array): DataView => new DataView(buffer.buffer, buffer.byteOffset)
+
 function add(job: OpenCommit, bytes: Uint8Array): void {
   const needed = job.used + bytes.length
-  if (needed > job.buffer.length) job.buffer = grown(job.buffer, job.used, needed)
+  if (needed > job.buffer.length) grow(job, needed)
   job.buffer.set(bytes, job.used)
   job.used = needed
 }
 
-function grown(buffer: Uint8Array, used: number, needed: number): Uint8Array {
-  const larger = new Uint8Array(Math.max(needed, Math.min(buffer.length * 2, GROUP_COMMIT_BYTES)))
-  larger.set(buffer.subarray(0, used))
-  buffer.fill(0)
-  return larger
+function grow(job: OpenCommit, needed: number): void {
+  const larger = new Uint8Array(Math.max(needed, Math.min(job.buffer.length * 2, GROUP_COMMIT_BYTES)))
+  larger.set(job.buffer.subarray(0, job.used))
+  job.buffer.fill(0)
+  job.buffer = larger
+  job.view = viewOf(larger)
 }

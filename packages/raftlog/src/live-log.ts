@@ -11,7 +11,7 @@ import {
   closedLog,
   settledIndex,
 } from './append-rules.ts'
-import { commitLoop } from './commit-loop.ts'
+import { commitLoop, type Queued } from './commit-loop.ts'
 import type { Entry, Position } from './entry.ts'
 import { snapshotName } from './file-names.ts'
 import { flatten } from './flatten.ts'
@@ -19,7 +19,7 @@ import type { LogContext } from './log-context.ts'
 import type { KeyWrapper } from './ports.ts'
 import { replay } from './replay.ts'
 import type { SealedFile } from './sealed-file.ts'
-import type { Appended, AppendOptions, EntryRange, Repair, RotationOptions, SealedLog } from './sealed-log.ts'
+import type { AppendOptions, EntryRange, Repair, RotationOptions, SealedLog } from './sealed-log.ts'
 import type { Segments } from './segments.ts'
 import { publishSnapshot, readSnapshot, sealSnapshot, writeSnapshot } from './snapshot-file.ts'
 import { turns } from './turns.ts'
@@ -157,20 +157,17 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
     return replay(log, segments.list(), { from: from ?? first, to: until, signal })
   }
 
-  const add = async (
-    entries: readonly Uint8Array[],
-    { term, at, state }: Omit<AppendOptions, 'signal'>,
-  ): Promise<Appended> => {
+  const add = (entries: readonly Uint8Array[], { term, at, state }: Omit<AppendOptions, 'signal'>): Queued => {
     const { index: last, term: lastTerm } = queued.last()
     const first = at ?? last + 1n
-    checkAt(first, { snapshot: covered, commit: queuedState?.commit ?? 0n, last })
+    if (at !== undefined) checkAt(at, { snapshot: covered, commit: queuedState?.commit ?? 0n, last })
     const chosen = term ?? (lastTerm === 0n ? 1n : lastTerm)
-    checkTerm(chosen, queued.at(first - 1n) ?? 0n)
+    checkTerm(chosen, at === undefined ? lastTerm : (queued.at(at - 1n) ?? 0n))
     const count = BigInt(entries.length)
     if (state !== undefined) checkState(state, queuedState, first + count - 1n)
     queuedState = state ?? queuedState
     queued.put(first, chosen, count)
-    return await loop.append(entries, chosen, { at, state })
+    return loop.append(entries, chosen, { at, state })
   }
 
   const result: SealedLog = {
@@ -197,11 +194,15 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
       checkWritable()
       options.signal?.throwIfAborted()
       checkEntries(entries)
-      if (installing === null) return await add(entries, options)
-      const copies = entries.map((data) => new Uint8Array(data))
-      await installing
-      checkWritable()
-      return await add(copies, options)
+      let own = entries
+      if (installing !== null) {
+        own = entries.map((data) => new Uint8Array(data))
+        await installing
+        checkWritable()
+      }
+      const { first, last, durable } = add(own, options)
+      await durable
+      return { first, last }
     },
     saveState: async (state) => {
       checkWritable()
@@ -210,7 +211,7 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
       const last = queued.last()
       checkState(state, queuedState, last.index)
       queuedState = state
-      await loop.append([], last.term, { state })
+      await loop.append([], last.term, { state }).durable
     },
     entry: async (index) => {
       checkIndex(index)

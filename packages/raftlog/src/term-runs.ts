@@ -21,9 +21,10 @@ export function termRuns(base: Position, last: bigint = base.index, known: reado
       if (index > end) return null
       return runs.findLast((run) => run.index <= index)?.term ?? null
     },
-    last: () => ({ index: end, term: runs.findLast((run) => run.index <= end)?.term ?? 0n }),
+    last: () => ({ index: end, term: runs.at(-1)?.term ?? 0n }),
     put: (index, term, count) => {
-      if (runs.some((run) => run.index >= index)) runs = runs.filter((run) => run.index < index)
+      // No run begins behind the end.
+      if (index <= end) runs = runs.filter((run) => run.index < index)
       if (runs.at(-1)?.term !== term) runs.push({ index, term })
       end = index + count - 1n
     },
