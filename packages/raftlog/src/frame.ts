@@ -139,6 +139,8 @@ function frameNonce(number: number): Uint8Array {
 /** A sealed frame, in the parts to write one after the other. */
 export interface SealedFrame {
   readonly parts: readonly Uint8Array[]
+  /** The part that {@link Aead.release} may have once the frame is written. */
+  readonly body: Uint8Array
   readonly tag: Uint8Array
   readonly lengthBytes: number
 }
@@ -157,6 +159,7 @@ export function sealFrame(
   const sealed = context.key.seal(frameNonce(place.number), associated, body)
   return {
     parts: [headBytes, sealed.body, sealed.tag],
+    body: sealed.body,
     tag: sealed.tag,
     lengthBytes: FRAME_OVERHEAD_BYTES + body.length,
   }

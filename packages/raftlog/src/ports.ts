@@ -22,6 +22,11 @@ export interface Aead {
     associated: Uint8Array,
     plain: Uint8Array,
   ) => { readonly body: Uint8Array; readonly tag: Uint8Array }
+  /**
+   * Takes back the memory of a body that `seal` gave, which nobody looks at any more. Left out where there is nothing to
+   * gain by it.
+   */
+  readonly release?: (body: Uint8Array) => void
   /** Gives the plain bytes in a fresh array, or null if anything does not fit together. */
   readonly open: (
     nonce: Uint8Array,
@@ -71,7 +76,7 @@ export interface DataKeyCache {
 
 /** A file that is only ever appended to. */
 export interface AppendHandle {
-  /** Writes all parts, in order, as one write where the system allows it. */
+  /** Writes all parts, in order, as one write where the system allows it. It keeps none of them once it resolves. */
   readonly append: (parts: readonly Uint8Array[]) => Promise<void>
   /**
    * Resolves once everything appended so far is on stable storage. `alone` says that nothing else waits for the log, so

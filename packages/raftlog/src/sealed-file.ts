@@ -82,6 +82,7 @@ export async function createSealedFile(log: LogContext, name: string, wanted: Ne
       await handle.append(sealed.parts)
       tag = new Uint8Array(sealed.tag)
       sizeBytes += sealed.lengthBytes
+      key.release?.(sealed.body)
       lastFrameBytes = sealed.lengthBytes
       zeros = Math.max(0, zeros - sealed.lengthBytes)
     },

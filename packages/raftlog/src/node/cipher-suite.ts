@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, createSecretKey, hkdfSync } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Aead, CipherSuite } from '../ports.ts'
+import { freeMemory } from './free-memory.ts'
 
 const CIPHER = 'aes-256-gcm'
 const KEY_BYTES = 32
@@ -22,6 +23,7 @@ function aead(bytes: Uint8Array): Aead {
       cipher.final()
       return { body, tag: cipher.getAuthTag() }
     },
+    release: freeMemory,
     open: (nonce, associated, body, tag) => {
       const decipher = createDecipheriv(CIPHER, key, nonce, TAG)
       decipher.setAAD(associated)
