@@ -47,6 +47,7 @@ export const MAX_BODY_BYTES: number = MAX_ENTRY_BYTES + MAX_FRAME_ENTRIES * ENTR
 /** Largest frame. */
 export const MAX_FRAME_BYTES: number = MAX_BODY_BYTES + FRAME_OVERHEAD_BYTES
 
+const MARK = 0x4c574652
 /** The four bytes that each frame begins with: "LWFR". */
 export const FRAME_MARK: Uint8Array<ArrayBuffer> = Uint8Array.of(0x4c, 0x57, 0x46, 0x52)
 
@@ -59,30 +60,41 @@ const NUMBER_AT = 32
 const HEAD_AT = NUMBER_AT + 8
 const PREVIOUS_AT = HEAD_AT + FRAME_HEAD_BYTES
 const ASSOCIATED_BYTES = PREVIOUS_AT + TAG_BYTES
+// The nonce stands behind it.
+const NONCE_AT = ASSOCIATED_BYTES
+const NONCE_BYTES = 12
 
 // Fresh memory for each frame costs as much as sealing a small one, so all share this. It is filled and used within one
-// synchronous call.
-const associated = new Uint8Array(ASSOCIATED_BYTES)
-const fields = new DataView(associated.buffer)
+// synchronous call. It is one block because an array of its own for the nonce would be too small to lie outside of the
+// JavaScript heap, and to move it there is what makes fresh nonces dear.
+const shared = new Uint8Array(ASSOCIATED_BYTES + NONCE_BYTES)
+const fields = new DataView(shared.buffer)
+const associated = shared.subarray(0, ASSOCIATED_BYTES)
+const nonce = shared.subarray(NONCE_AT)
 const headPart = associated.subarray(HEAD_AT, PREVIOUS_AT)
 const checkedPart = headPart.subarray(0, CHECKSUM_AT)
 
-/** header hash(32) ‖ number(8) ‖ head(40) ‖ previous tag(16), the head yet to be set */
-function beginAssociated({ headerHash }: Pick<FrameContext, 'headerHash'>, { number, previous }: FramePlace): void {
+/**
+ * The nonce, and header hash(32) ‖ number(8) ‖ head(40) ‖ previous tag(16), the head yet to be set. The nonce is zero(4)
+ * ‖ frame number + 1 (8): a counter, safe because every file has a key of its own.
+ */
+function beginFrame({ headerHash }: FrameContext, { number, previous }: FramePlace): void {
   associated.set(headerHash)
+  // At most 2^20 frames are sealed under one key, so the upper half of both stays zero.
   fields.setUint32(NUMBER_AT + 4, number)
+  fields.setUint32(NONCE_AT + 8, number + 1)
   associated.set(previous, PREVIOUS_AT)
 }
 
 /** Writes the head into its place in the associated data, whose previous tag must be set. */
 function writeHead(head: FrameHead, suite: CipherSuite): void {
-  associated.set(FRAME_MARK, HEAD_AT)
+  fields.setUint32(HEAD_AT, MARK)
   fields.setUint32(HEAD_AT + 4, head.type * 0x1000000)
   fields.setUint32(HEAD_AT + 8, head.count)
   fields.setUint32(HEAD_AT + 12, head.bodyBytes)
   fields.setBigUint64(HEAD_AT + 16, head.index)
   fields.setBigUint64(HEAD_AT + 24, head.term)
-  associated.copyWithin(HEAD_AT + LINK_AT, PREVIOUS_AT, PREVIOUS_AT + LINK_BYTES)
+  fields.setUint32(HEAD_AT + LINK_AT, fields.getUint32(PREVIOUS_AT))
   fields.setUint32(HEAD_AT + CHECKSUM_AT, suite.crc32(checkedPart))
 }
 
@@ -124,18 +136,6 @@ export function isLinked(head: Uint8Array, previous: Uint8Array): boolean {
   return true
 }
 
-/** zero(4) ‖ frame number + 1 (8): a counter, safe because every file has a key of its own. */
-function frameNonce(number: number): Uint8Array {
-  const out = new Uint8Array(12)
-  // At most 2^20 frames are sealed under one key.
-  const counter = number + 1
-  out[8] = counter >>> 24
-  out[9] = counter >>> 16
-  out[10] = counter >>> 8
-  out[11] = counter
-  return out
-}
-
 /** A sealed frame, in the parts to write one after the other. */
 export interface SealedFrame {
   readonly parts: readonly Uint8Array[]
@@ -153,10 +153,10 @@ export function sealFrame(
   body: Uint8Array,
   suite: CipherSuite,
 ): SealedFrame {
-  beginAssociated(context, place)
+  beginFrame(context, place)
   writeHead(head, suite)
   const headBytes = headPart.slice()
-  const sealed = context.key.seal(frameNonce(place.number), associated, body)
+  const sealed = context.key.seal(nonce, associated, body)
   return {
     parts: [headBytes, sealed.body, sealed.tag],
     body: sealed.body,
@@ -167,13 +167,8 @@ export function sealFrame(
 
 /** Opens a whole frame; null if it was not sealed under this key for this place. */
 export function openFrame(context: FrameContext, place: FramePlace, frame: Uint8Array): Uint8Array<ArrayBuffer> | null {
-  beginAssociated(context, place)
+  beginFrame(context, place)
   associated.set(frame.subarray(0, FRAME_HEAD_BYTES), HEAD_AT)
   const tagAt = frame.length - TAG_BYTES
-  return context.key.open(
-    frameNonce(place.number),
-    associated,
-    frame.subarray(FRAME_HEAD_BYTES, tagAt),
-    frame.subarray(tagAt),
-  )
+  return context.key.open(nonce, associated, frame.subarray(FRAME_HEAD_BYTES, tagAt), frame.subarray(tagAt))
 }

@@ -14,7 +14,10 @@ export interface Digest {
   readonly sha256: (data: Uint8Array) => Uint8Array<ArrayBuffer>
 }
 
-/** One AES-256-GCM key, ready for use. The caller never repeats a nonce. */
+/**
+ * One AES-256-GCM key, ready for use. The caller never repeats a nonce. What is passed in holds during the call alone:
+ * nonce and associated data of the next frame lie in the same memory.
+ */
 export interface Aead {
   /** Seals `plain`; the body is as long as `plain`, the tag has 16 bytes. */
   readonly seal: (
