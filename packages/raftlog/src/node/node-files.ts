@@ -6,6 +6,7 @@ import { RaftLogError } from '../errors.ts'
 import type { AppendHandle, LogFiles, ReadHandle } from '../ports.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { flusher } from './flush.ts'
+import { readAhead } from './read-ahead.ts'
 import { enterDirectory, syncDirectory } from './safe-directory.ts'
 import { guarded, isAbsent, systemError } from './system-error.ts'
 
@@ -80,23 +81,21 @@ function appendHandle(handle: FileHandle, flush: ReturnType<typeof flusher>): Ap
   }
 }
 
-/** One buffer serves all reads: fresh memory for each would cost more than the reading. */
 function readHandle(handle: FileHandle, sizeBytes: number): ReadHandle {
-  let buffer = Buffer.alloc(0)
+  const { read, settled } = readAhead(sizeBytes, async (into, offset) => {
+    let filled = 0
+    while (filled < into.length) {
+      const { bytesRead } = await handle.read(into, filled, into.length - filled, offset + filled)
+      if (bytesRead === 0) break
+      filled += bytesRead
+    }
+    return filled
+  })
   return {
     sizeBytes,
-    read: async (offset, length) =>
-      await guarded(async () => {
-        if (buffer.length < length) buffer = Buffer.allocUnsafeSlow(length)
-        let filled = 0
-        while (filled < length) {
-          const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled)
-          if (bytesRead === 0) break
-          filled += bytesRead
-        }
-        return new Uint8Array(buffer.buffer, buffer.byteOffset, filled)
-      }),
+    read: async (offset, length) => await guarded(async () => await read(offset, length)),
     close: async () => {
+      await settled()
       await guarded(async () => {
         await handle.close()
       })
