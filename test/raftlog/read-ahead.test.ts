@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { AHEAD_BYTES, type FillFrom, readAhead } from '../../packages/raftlog/src/node/read-ahead.ts'
+import { AHEAD_BYTES, type FillFrom, readAhead, type SpareBuffer } from '../../packages/raftlog/src/node/read-ahead.ts'
 
 const MANY = 5 * AHEAD_BYTES + 123
 const content = new Uint8Array(MANY)
@@ -105,6 +105,22 @@ describe('reading ahead', () => {
     expect(calls).toHaveLength(3)
     await expect(read(2 * AHEAD_BYTES, AHEAD_BYTES)).rejects.toThrow('disk')
     expect(calls).toHaveLength(4)
+  })
+
+  it('leaves to the next file the memory that nobody looks at any more', async () => {
+    const left: SpareBuffer = { buffer: null }
+    const first = readAhead(MANY, file().fill, left)
+    await first.read(0, AHEAD_BYTES)
+    await first.read(AHEAD_BYTES, AHEAD_BYTES)
+    const shown = await first.read(2 * AHEAD_BYTES, AHEAD_BYTES)
+    await first.settled()
+    const passed = left.buffer
+    expect(passed?.buffer).toBeInstanceOf(ArrayBuffer)
+    expect(passed?.buffer).not.toBe(shown.buffer)
+    const second = readAhead(MANY, file().fill, left)
+    expect((await second.read(0, AHEAD_BYTES)).buffer).toBe(passed?.buffer)
+    expect(left.buffer).toBeNull()
+    expect(isEqual(shown, content.subarray(2 * AHEAD_BYTES, 3 * AHEAD_BYTES))).toBe(true)
   })
 
   it('is settled only when nothing is written into its memory any more', async () => {

@@ -6,7 +6,7 @@ import { RaftLogError } from '../errors.ts'
 import type { AppendHandle, LogFiles, ReadHandle } from '../ports.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { flusher } from './flush.ts'
-import { readAhead } from './read-ahead.ts'
+import { readAhead, type SpareBuffer } from './read-ahead.ts'
 import { enterDirectory, syncDirectory } from './safe-directory.ts'
 import { guarded, isAbsent, systemError } from './system-error.ts'
 
@@ -81,8 +81,8 @@ function appendHandle(handle: FileHandle, flush: ReturnType<typeof flusher>): Ap
   }
 }
 
-function readHandle(handle: FileHandle, sizeBytes: number): ReadHandle {
-  const { read, settled } = readAhead(sizeBytes, async (into, offset) => {
+function readHandle(handle: FileHandle, sizeBytes: number, left: SpareBuffer): ReadHandle {
+  const fill = async (into: Uint8Array, offset: number): Promise<number> => {
     let filled = 0
     while (filled < into.length) {
       const { bytesRead } = await handle.read(into, filled, into.length - filled, offset + filled)
@@ -90,7 +90,8 @@ function readHandle(handle: FileHandle, sizeBytes: number): ReadHandle {
       filled += bytesRead
     }
     return filled
-  })
+  }
+  const { read, settled } = readAhead(sizeBytes, fill, left)
   return {
     sizeBytes,
     read: async (offset, length) => await guarded(async () => await read(offset, length)),
@@ -104,11 +105,11 @@ function readHandle(handle: FileHandle, sizeBytes: number): ReadHandle {
 }
 
 /** Opens a file to read; without waiting, where somebody has put a pipe in its place. */
-async function openRegular(path: string, file: string): Promise<ReadHandle> {
+async function openRegular(path: string, file: string, left: SpareBuffer): Promise<ReadHandle> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     const found = await handle.stat()
-    if (found.isFile()) return readHandle(handle, found.size)
+    if (found.isFile()) return readHandle(handle, found.size, left)
   } catch (error) {
     await handle.close()
     throw error
@@ -131,6 +132,7 @@ export interface NodeFilesOptions {
 /** A log's files in a directory of the file system: files 0600, the directory 0700. */
 export function nodeFiles(directory: string, { isIdle = () => false }: NodeFilesOptions = {}): LogFiles {
   const flush = flusher({ isIdle })
+  const left: SpareBuffer = { buffer: null }
   const path = (name: string): string => join(directory, name)
   return {
     enter: async ({ create }) => await enterDirectory(directory, create),
@@ -150,7 +152,7 @@ export function nodeFiles(directory: string, { isIdle = () => false }: NodeFiles
     open: async (name) =>
       await guarded(async () => {
         try {
-          return await openRegular(path(name), name)
+          return await openRegular(path(name), name, left)
         } catch (error) {
           if (isAbsent(error)) return null
           throw error

@@ -18,8 +18,13 @@ interface Stretch {
 
 const end = ({ offset, length }: Stretch): number => offset + length
 
-const sized = (buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> =>
-  buffer.length < length ? new Uint8Array(length) : buffer
+/**
+ * A place for one buffer that nobody looks at any more, for the next file: a replay goes through many, and those of
+ * closed files would stay until a collection that may be far away.
+ */
+export interface SpareBuffer {
+  buffer: Uint8Array<ArrayBuffer> | null
+}
 
 /**
  * Reads a file, and what follows as well while the reader is at work, once it goes on where it stopped. Two buffers
@@ -28,9 +33,10 @@ const sized = (buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<Arra
 export function readAhead(
   sizeBytes: number,
   fill: FillFrom,
+  left: SpareBuffer = { buffer: null },
 ): {
   readonly read: ReadHandle['read']
-  /** Resolves when nothing is being read any more. */
+  /** Resolves when nothing is being read any more; there may be no further read then. */
   readonly settled: () => Promise<void>
 } {
   let held: Stretch = { buffer: new Uint8Array(0), at: 0, offset: 0, length: 0 }
@@ -38,6 +44,14 @@ export function readAhead(
   let lastLength = 0
   // Null if the read failed: whoever needs these bytes reads again and learns why.
   let ahead: Promise<Stretch | null> | null = null
+
+  const sized = (buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> => {
+    if (buffer.length >= length) return buffer
+    const { buffer: found } = left
+    if (found === null || found.length < length) return new Uint8Array(length)
+    left.buffer = null
+    return found
+  }
 
   const begin = (): void => {
     const offset = end(held)
@@ -69,11 +83,13 @@ export function readAhead(
       join(next, offset)
       return
     }
-    const buffer = sized(spare, length)
-    spare = buffer
-    const filled = await fill(buffer.subarray(0, length), offset)
+    // Where what is read ahead will stand, so that the same memory serves for it.
+    const at = length === AHEAD_BYTES ? ROOM_BYTES : 0
+    const buffer = sized(spare, at + length)
+    spare = new Uint8Array(0)
+    const filled = await fill(buffer.subarray(at, at + length), offset)
     spare = held.buffer
-    held = { buffer, at: 0, offset, length: filled }
+    held = { buffer, at, offset, length: filled }
   }
 
   return {
@@ -87,6 +103,9 @@ export function readAhead(
     },
     settled: async () => {
       await ahead
+      // What is held stays out of it: somebody may still look at what the last read gave.
+      if (spare.length === ROOM_BYTES + AHEAD_BYTES) left.buffer = spare
+      spare = new Uint8Array(0)
     },
   }
 }
