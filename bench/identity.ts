@@ -1,5 +1,5 @@
 import 'reflect-metadata'
-import { createPrivateKey, createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto'
+import { createPrivateKey, KeyObject, randomBytes, sign, verify } from 'node:crypto'
 import {
   createCsr,
   DEFAULT_LIFETIME_MS,
@@ -80,28 +80,26 @@ function library(crypto: Crypto, root: x509.X509Certificate, keys: CryptoKeyPair
   }
 }
 
-/** What no issuer can save: importing a key that was never seen, checking one signature, making one. */
+/**
+ * What no issuer can save: importing a key that was never seen, checking one signature, making one. As a raw point is how the platform imports a key
+ * the fastest; from a JWK or from DER this floor would lie lower.
+ */
 function floor(signingKey: KeyObject, pems: readonly string[]): Contestant {
   const next = turns(
     pems.map((pem) => {
       const { tbs, signature, keyBits } = parseCsr(pem)
-      const jwk = {
-        kty: 'EC',
-        crv: 'P-256',
-        x: Buffer.from(keyBits.subarray(1, 33)).toString('base64url'),
-        y: Buffer.from(keyBits.subarray(33, 65)).toString('base64url'),
-      }
-      return { jwk, tbs, signature }
+      return { point: new Uint8Array(keyBits), tbs: new Uint8Array(tbs), signature: new Uint8Array(signature) }
     }),
   )
   const body = randomBytes(420) // about what a certificate's signed part has
   return {
     name: 'key import + verify + sign alone',
     units: 1,
-    run: () => {
-      const { jwk, tbs, signature } = next()
-      const key = createPublicKey({ key: jwk, format: 'jwk' })
-      if (!verify('sha256', tbs, key, signature)) throw new Error('the request is not signed by its key')
+    run: async () => {
+      const { point, tbs, signature } = next()
+      const key = await NATIVE.subtle.importKey('raw', point, P256, true, ['verify'])
+      if (!verify('sha256', tbs, KeyObject.from(key), signature))
+        throw new Error('the request is not signed by its key')
       sign('sha256', body, signingKey)
     },
   }

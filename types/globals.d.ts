@@ -3,6 +3,7 @@
 
 interface TextEncoder {
   encode(input?: string): Uint8Array<ArrayBuffer>
+  encodeInto(source: string, destination: Uint8Array): { readonly read: number; readonly written: number }
 }
 declare const TextEncoder: { new (): TextEncoder }
 

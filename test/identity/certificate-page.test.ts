@@ -28,3 +28,16 @@ it('goes on when a buffer was given away', async () => {
   expect(given.der.length).toBe(0)
   expect(parseCertificate(own).pem).toBe(pem)
 })
+
+it('certificates that were issued one after the other keep their bytes', async () => {
+  const cluster = await testCluster()
+  const issued = []
+  for (let made = 0; made < MANY / 4; made += 1) {
+    const { certificate } = await cluster.issue()
+    issued.push({ certificate, der: Uint8Array.from(certificate.der), pem: certificate.pem })
+  }
+  for (const { certificate, der, pem } of issued) {
+    expect(certificate.der).toEqual(der)
+    expect(parseCertificate(pem).der).toEqual(der)
+  }
+})

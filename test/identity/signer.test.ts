@@ -1,6 +1,12 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { inspect } from 'node:util'
-import { IdentityError, type SignatureAlgorithm } from '@leastwise/identity'
+import {
+  createCsr,
+  IdentityError,
+  type SignatureAlgorithm,
+  type SignatureVerifier,
+  verifyCsr,
+} from '@leastwise/identity'
 import { createNodeKey, exportPrivateKey, openSigner, systemVerifier } from '@leastwise/identity/node'
 import { describe, expect, it } from 'vitest'
 
@@ -95,6 +101,71 @@ describe('a signer', () => {
     expect(key).toEqual(copy)
     key.fill(0)
     expect(systemVerifier.verify(signer, 'ecdsa-sha256', DATA, signer.sign(DATA))).toBe(true)
+  })
+})
+
+describe('systemVerifier, of a key that is used once', () => {
+  const once: NonNullable<SignatureVerifier['verifyOnce']> = async (...parts) =>
+    (await systemVerifier.verifyOnce?.(...parts)) ?? expect.unreachable()
+
+  it.each(KINDS)('answers as of one that is used often ($keyType)', async ({ algorithm, make }) => {
+    const signer = openSigner(make())
+    const signature = signer.sign(DATA)
+    expect(await once(signer, algorithm, DATA, signature)).toBe(true)
+    expect(await once(signer, algorithm, DATA.subarray(1), signature)).toBe(false)
+    expect(await once(signer, algorithm, DATA, signature.subarray(1))).toBe(false)
+    expect(await once(createNodeKey(), algorithm, DATA, signature)).toBe(false)
+    for (const other of ['ecdsa-sha256', 'ecdsa-sha512', 'ed25519', 'rsa-sha384'] as const)
+      if (other !== algorithm) expect(await once(signer, other, DATA, signature), other).toBe(false)
+  })
+
+  it.each(['p256', 'p384', 'ed25519'] as const)('takes no %s key with a flipped bit', async (keyType) => {
+    const signer = createNodeKey(keyType)
+    const algorithm = KINDS.find((kind) => kind.keyType === keyType)!.algorithm
+    const signature = signer.sign(DATA)
+    const size = keyType === 'p256' ? 64 : keyType === 'p384' ? 96 : 32
+    for (let bit = 0; bit < size * 8; bit += 5) {
+      const publicKey = Uint8Array.from(signer.publicKey)
+      publicKey[publicKey.length - size + (bit >> 3)]! ^= 1 << (bit & 7)
+      expect(await once({ keyType, publicKey }, algorithm, DATA, signature), `bit ${bit}`).toBe(false)
+      expect(systemVerifier.verify({ keyType, publicKey }, algorithm, DATA, signature), `bit ${bit}`).toBe(false)
+    }
+  })
+
+  it('answers no to what is no key, without a throw', async () => {
+    const signer = createNodeKey()
+    const signature = signer.sign(DATA)
+    const infinity = Uint8Array.from(signer.publicKey).fill(0, 26)
+    const beyond = Uint8Array.from(signer.publicKey).fill(0xff, 27)
+    for (const publicKey of [new Uint8Array(91), new Uint8Array(0), signer.publicKey.slice(0, 60), infinity, beyond]) {
+      expect(await once({ keyType: 'p256', publicKey }, 'ecdsa-sha256', DATA, signature)).toBe(false)
+      expect(await once({ keyType: 'p384', publicKey }, 'ecdsa-sha384', DATA, signature)).toBe(false)
+      expect(await once({ keyType: 'ed25519', publicKey }, 'ed25519', DATA, signature)).toBe(false)
+      expect(await once({ keyType: 'rsa', publicKey }, 'rsa-sha256', DATA, signature)).toBe(false)
+    }
+  })
+
+  it('takes a key in shared memory', async () => {
+    const signer = createNodeKey()
+    const publicKey = new Uint8Array(new SharedArrayBuffer(signer.publicKey.length))
+    publicKey.set(signer.publicKey)
+    expect(await once({ keyType: 'p256', publicKey }, 'ecdsa-sha256', DATA, signer.sign(DATA))).toBe(true)
+  })
+
+  it('is asked for the key of a request, and verify where it is not there', async () => {
+    const csr = await createCsr(createNodeKey())
+    const asked: string[] = []
+    const verify: SignatureVerifier['verify'] = (...parts) => {
+      asked.push('verify')
+      return systemVerifier.verify(...parts)
+    }
+    await verifyCsr(csr, { verify })
+    await verifyCsr(csr, {
+      verify,
+      verifyOnce: async (...parts) => (asked.push('once') > 0 ? await once(...parts) : false),
+    })
+    expect(asked).toEqual(['verify', 'once'])
+    await expect(verifyCsr(csr, { verify, verifyOnce: () => false })).rejects.toThrowCode('CSR_SIGNATURE_INVALID')
   })
 })
 

@@ -2,6 +2,7 @@ import {
   canSign,
   encodeSignatureAlgorithm,
   type NodeKeyType,
+  type PublicKeyPlace,
   readSignatureAlgorithm,
   type SignatureAlgorithm,
   signatureAlgorithmOf,
@@ -98,18 +99,39 @@ function readCsr(der: Uint8Array<ArrayBuffer>): Csr {
       'certificate request is signed with an algorithm of another kind of key; sign it with its own key',
     )
   }
-  return {
-    der,
-    get pem() {
-      return formatPem('CERTIFICATE REQUEST', der)
-    },
-    publicKey: der.subarray(start, end),
-    keyBits: der.subarray(bitsAt, end),
-    keyType,
-    signatureAlgorithm,
-    tbs,
-    signature,
-  } as Csr
+  const place = { keyType, start, bitsAt, end }
+  return new ReadCsr(der, place, signatureAlgorithm, tbs, signature) as unknown as Csr
+}
+
+/** A class, because a getter in an object of its own costs as much as the reading. */
+class ReadCsr implements Omit<Csr, typeof csr> {
+  readonly der: Uint8Array<ArrayBuffer>
+  readonly publicKey: Uint8Array<ArrayBuffer>
+  readonly keyBits: Uint8Array<ArrayBuffer>
+  readonly keyType: NodeKeyType
+  readonly signatureAlgorithm: SignatureAlgorithm
+  readonly tbs: Uint8Array<ArrayBuffer>
+  readonly signature: Uint8Array<ArrayBuffer>
+
+  constructor(
+    der: Uint8Array<ArrayBuffer>,
+    { keyType, start, bitsAt, end }: PublicKeyPlace & { readonly keyType: NodeKeyType },
+    signatureAlgorithm: SignatureAlgorithm,
+    tbs: Uint8Array<ArrayBuffer>,
+    signature: Uint8Array<ArrayBuffer>,
+  ) {
+    this.der = der
+    this.publicKey = der.subarray(start, end)
+    this.keyBits = der.subarray(bitsAt, end)
+    this.keyType = keyType
+    this.signatureAlgorithm = signatureAlgorithm
+    this.tbs = tbs
+    this.signature = signature
+  }
+
+  get pem(): string {
+    return formatPem('CERTIFICATE REQUEST', this.der)
+  }
 }
 
 /**
@@ -131,7 +153,11 @@ export async function createCsr(signer: Signer): Promise<Csr> {
  * @see RFC 2986 section 3
  */
 export async function verifyCsr(request: Csr, verifier: SignatureVerifier): Promise<void> {
-  const answer = verifier.verify(request, request.signatureAlgorithm, request.tbs, request.signature)
+  const { signatureAlgorithm, tbs, signature } = request
+  const answer =
+    verifier.verifyOnce === undefined
+      ? verifier.verify(request, signatureAlgorithm, tbs, signature)
+      : verifier.verifyOnce(request, signatureAlgorithm, tbs, signature)
   const proven = typeof answer === 'boolean' ? answer : await answer
   if (!proven) {
     throw new IdentityError(

@@ -1,5 +1,6 @@
 import type { Refusal } from './der/reader.ts'
 import { IdentityError, type IdentityErrorCode } from './errors.ts'
+import { allocate } from './page.ts'
 import { isPem, type PemLabel, parsePem, pemBytes } from './pem.ts'
 
 /** A kind of document that comes as PEM or DER. */
@@ -13,22 +14,9 @@ export interface DerText {
 /** Base64 takes 4 bytes for 3, one more a line, and the boundaries. */
 export const pemSizeOf = (derBytes: number): number => Math.ceil(derBytes * 1.4) + 128
 
-// A buffer of its own for each document would be a tenth of what reading one costs, and as much again to collect; so several lie in one. All of them are
-// public, and one that is kept keeps no more than its page.
-const PAGE_BYTES = 8 * 1024
-let page = new Uint8Array(PAGE_BYTES)
-let used = 0
-
 function copyOf(input: Uint8Array): Uint8Array<ArrayBuffer> {
-  if (input.length > PAGE_BYTES / 4) return new Uint8Array(input)
-  // Its length is none when somebody has given it away.
-  if (used + input.length > page.length) {
-    page = new Uint8Array(PAGE_BYTES)
-    used = 0
-  }
-  const copy = page.subarray(used, used + input.length)
+  const copy = allocate(input.length)
   copy.set(input)
-  used += input.length
   return copy
 }
 

@@ -16,6 +16,7 @@ import type { NameConstraints } from './name-constraints.ts'
 import { isNamePermitted } from './name-constraints-match.ts'
 import { encodeNodeSubject, type NodeSubject, nodeName } from './node-identity.ts'
 import { nodeDomain, nodeNames } from './node-names.ts'
+import { allocate } from './page.ts'
 import type { SpiffeId } from './spiffe/spiffe-id.ts'
 import type { Validity } from './validity.ts'
 import type { Zone } from './zone.ts'
@@ -30,6 +31,12 @@ export interface LeafTemplate {
   readonly tail: Uint8Array
   readonly keyIdAt: number
   readonly nodeNameAt: number
+  /** The last one that was asked for: its times are whole seconds, so that many leaves in a row share it. */
+  validity: EncodedValidity | null
+}
+
+interface EncodedValidity extends Validity {
+  readonly der: Uint8Array
 }
 
 /** What the authority gives to a template. */
@@ -95,6 +102,7 @@ export function compileLeaf(parts: IssuerParts, subject: LeafSubject, spiffeId?:
     tail,
     keyIdAt: tail.length - altNames.length - authorityKeyId.length - KEY_ID_BYTES,
     nodeNameAt: tail.length - lastAltNameLength(subject.role, domain) - NODE_ID_LENGTH,
+    validity: null,
   }
 }
 
@@ -127,17 +135,13 @@ function checkNodeId(nodeId: string): void {
 export function encodeLeaf(template: LeafTemplate, parts: LeafParts): Uint8Array<ArrayBuffer> {
   checkNodeId(parts.nodeId)
   const { head, subject, tail } = template
-  const notBefore = encodeTime(parts.notBefore)
-  const notAfter = encodeTime(parts.notAfter)
-  const times = notBefore.length + notAfter.length
-  const length = head.length + elementLength(times) + subject.length + parts.publicKey.length + tail.length
-  const out = new Uint8Array(elementLength(length))
+  const validity = encodeValidity(template, parts)
+  const length = head.length + validity.length + subject.length + parts.publicKey.length + tail.length
+  const out = allocate(elementLength(length))
   const headAt = writeHeader(out, 0, SEQUENCE, length)
   let at = writeBytes(out, headAt, head)
   writeBytes(out, headAt + SERIAL_AT, parts.serial)
-  at = writeHeader(out, at, SEQUENCE, times)
-  at = writeBytes(out, at, notBefore)
-  at = writeBytes(out, at, notAfter)
+  at = writeBytes(out, at, validity)
   at = writeBytes(out, at, subject)
   writeText(out, at - NODE_ID_LENGTH, parts.nodeId)
   at = writeBytes(out, at, parts.publicKey)
@@ -145,4 +149,12 @@ export function encodeLeaf(template: LeafTemplate, parts: LeafParts): Uint8Array
   for (let index = 0; index < KEY_ID_BYTES; index += 1) out[at + template.keyIdAt + index] = parts.keyId[index] ?? 0
   writeText(out, at + template.nodeNameAt, parts.nodeId)
   return out
+}
+
+function encodeValidity(template: LeafTemplate, { notBefore, notAfter }: Validity): Uint8Array {
+  const last = template.validity
+  if (last?.notBefore === notBefore && last.notAfter === notAfter) return last.der
+  const der = encodeSequence(encodeTime(notBefore), encodeTime(notAfter))
+  template.validity = { notBefore, notAfter, der }
+  return der
 }

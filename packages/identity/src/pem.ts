@@ -1,6 +1,7 @@
 import { base64Length, decodedLength, readBase64Groups, readLastGroup, writeBase64 } from './base64.ts'
 import type { Refusal } from './der/reader.ts'
 import { IdentityError } from './errors.ts'
+import { allocate } from './page.ts'
 
 /** What a block holds, as its boundary lines say. */
 export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL'
@@ -12,11 +13,18 @@ const LINE_BYTES = 48
 const NEWLINE = 0x0a
 const DASH = 0x2d
 
+// Text that is read or written at once, and all of it public, needs no buffer of its own; a longer one than this is no node's.
+const SCRATCH_BYTES = 8 * 1024
+const scratch = new Uint8Array(SCRATCH_BYTES)
+// What UTF-8 takes for a unit of a string at most.
+const MAX_UNIT_BYTES = 3
+
 /** One block in the canonical form of RFC 7468 section 3: lines of 64 letters, LF, a final LF. */
 export function formatPem(label: PemLabel, der: Uint8Array): string {
   const { begin, end } = BOUNDARIES[label]
   const letters = base64Length(der.length)
-  const out = new Uint8Array(begin.length + letters + Math.ceil(letters / LINE) + end.length)
+  const length = begin.length + letters + Math.ceil(letters / LINE) + end.length
+  const out = length > SCRATCH_BYTES ? new Uint8Array(length) : scratch
   out.set(begin)
   let to = begin.length
   for (let from = 0; from < der.length; from += LINE_BYTES) {
@@ -27,15 +35,18 @@ export function formatPem(label: PemLabel, der: Uint8Array): string {
     to += 1
   }
   out.set(end, to)
-  return decoder.decode(out)
+  return decoder.decode(out.subarray(0, length))
 }
 
 /** True when `input` is PEM: DER of a structure never begins with a dash. */
 export const isPem = (input: string | Uint8Array): boolean => typeof input === 'string' || input[0] === DASH
 
-/** Text as bytes; letters outside ASCII become several bytes, which no base64 line or boundary has. */
-export const pemBytes = (input: string | Uint8Array): Uint8Array =>
-  typeof input === 'string' ? encoder.encode(input) : input
+/** Text as bytes, until this is called again or a block is formatted; letters outside ASCII become several bytes, which no base64 line or boundary has. */
+export function pemBytes(input: string | Uint8Array): Uint8Array {
+  if (typeof input !== 'string') return input
+  if (input.length * MAX_UNIT_BYTES > SCRATCH_BYTES) return encoder.encode(input)
+  return scratch.subarray(0, encoder.encodeInto(input, scratch).written)
+}
 
 const boundaries = (label: PemLabel): { readonly begin: Uint8Array; readonly end: Uint8Array } => ({
   begin: encoder.encode(`-----BEGIN ${label}-----\n`),
@@ -100,7 +111,7 @@ function readBlock(
   if (text[stop - 1] !== NEWLINE) throw refused('has a line of another width')
 
   // The padding is at the very end, before the last LF.
-  const out = new Uint8Array(decodedLength(text, stop - 5, stop - 1) + ((letters - 4) / 4) * 3)
+  const out = allocate(decodedLength(text, stop - 5, stop - 1) + ((letters - 4) / 4) * 3)
   let to = 0
   let line = start
   for (; line + LINE + 1 < stop; line += LINE + 1) {

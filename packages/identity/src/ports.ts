@@ -53,6 +53,16 @@ export interface SignatureVerifier {
     data: Uint8Array,
     signature: Uint8Array,
   ) => boolean | Promise<boolean>
+  /**
+   * The same answers for a key that is seen for the first time and not expected again, such as that of a request, where importing it is half of
+   * the work. Without it, `verify` is asked.
+   */
+  readonly verifyOnce?: (
+    key: VerificationKey,
+    algorithm: SignatureAlgorithm,
+    data: Uint8Array,
+    signature: Uint8Array,
+  ) => boolean | Promise<boolean>
 }
 
 /** A {@link SignatureVerifier} that answers at once. */

@@ -1,3 +1,4 @@
+import { allocate } from '../page.ts'
 import {
   BIT_STRING,
   BOOLEAN,
@@ -54,7 +55,7 @@ export function encodeElement(tag: number, ...parts: readonly Uint8Array[]): Uin
 export function encodeSigned(tbs: Uint8Array, algorithm: Uint8Array, signature: Uint8Array): Uint8Array<ArrayBuffer> {
   const bits = 1 + signature.length
   const length = tbs.length + algorithm.length + elementLength(bits)
-  const out = new Uint8Array(elementLength(length))
+  const out = allocate(elementLength(length))
   let at = writeHeader(out, 0, SEQUENCE, length)
   at = writeBytes(out, at, tbs)
   at = writeBytes(out, at, algorithm)

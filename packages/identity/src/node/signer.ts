@@ -11,7 +11,7 @@ import {
 import { canSign, type KeyType, type NodeKeyType, type SignatureAlgorithm } from '../algorithms.ts'
 import { IdentityError } from '../errors.ts'
 import type { Signer, SyncSignatureVerifier, VerificationKey } from '../ports.ts'
-import { encodePublicJwk, importPublicKey, publicKeyInput } from './public-key.ts'
+import { encodePublicJwk, importPoint, importPublicKey, publicKeyInput } from './public-key.ts'
 
 /** A {@link Signer} over a key in this process. */
 export interface LocalSigner extends Signer {
@@ -107,7 +107,10 @@ function signerOf(key: KeyObject, publicKey: Uint8Array<ArrayBuffer>, keyType: K
   const signer: LocalSigner = {
     keyType,
     publicKey,
-    sign: (data) => new Uint8Array(sign(hash, data, key)),
+    sign: (data) => {
+      const { buffer, byteOffset, length } = sign(hash, data, key)
+      return new Uint8Array(buffer, byteOffset, length)
+    },
   }
   privateKeys.set(signer, key)
   return signer
@@ -144,6 +147,9 @@ function keyOf(key: VerificationKey): KeyObject | JsonWebKeyInput {
   return fresh
 }
 
+const onceKeyOf = (key: VerificationKey): Promise<KeyObject> | KeyObject | JsonWebKeyInput =>
+  key.keyType === 'rsa' || key.keyType === 'ed25519' ? publicKeyInput(key) : importPoint(key.keyType, key.publicKey)
+
 /** Checks signatures with the platform's own crypto, at once. */
 export const systemVerifier: SyncSignatureVerifier = {
   verify: (key, algorithm, data, signature) => {
@@ -153,6 +159,14 @@ export const systemVerifier: SyncSignatureVerifier = {
       return verify(HASHES[algorithm], data, keyOf(key), signature)
     } catch {
       // A point off its curve, a key of another kind than the algorithm: nothing that such a key signed.
+      return false
+    }
+  },
+  verifyOnce: async (key, algorithm, data, signature) => {
+    if (!canSign(key.keyType, algorithm)) return false
+    try {
+      return verify(HASHES[algorithm], data, await onceKeyOf(key), signature)
+    } catch {
       return false
     }
   },
