@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NewTokenAnswer, NodeAnswer, TokenAnswer } from '../../examples/orchestrator/operator/answers.ts'
@@ -66,6 +67,8 @@ describe.concurrent('a worker joins', () => {
     const { token } = await tokenOf('create', 'worker')
     const worker = await sandbox.worker(manager, 'taken', { token })
     const data = sandbox.path('taken')
+    // The last of its files: what it is told about others that were thrown out.
+    await until('the worker has all its files', () => Promise.resolve(existsSync(join(data, 'evictions'))))
     const before = readdirSync(data).sort()
     const second = await run(['worker', '--data', data, '--join', manager.address, '--json'])
     expect(refusalCode(second)).toBe('ALREADY_RUNNING')
