@@ -66,6 +66,9 @@ const ask = async (socket: TLSSocket): Promise<unknown> =>
 const keyOf = (worker: WorkerProcess): string => join(worker.data, 'node.key')
 const refusals = (): readonly unknown[] =>
   service.process.events.filter(({ event }) => event === 'peer-refused').map(({ code }) => code)
+const refusedTimes = async (count: number): Promise<void> => {
+  await until(`${count} refusals are told`, () => Promise.resolve(refusals().length >= count))
+}
 
 describe('workers that talk to each other', () => {
   it('have the evictions of their cluster from the first moment on', async () => {
@@ -85,6 +88,8 @@ describe('workers that talk to each other', () => {
     await gone
     expect(performance.now() - before).toBeLessThan(1000)
     expect(await ask(await reach(kept))).toBe(null)
+    // It is said on standard output, which the end of the connection may overtake.
+    await refusedTimes(1)
     expect(refusals()).toEqual(['PEER_EVICTED'])
     expect(await ask(await reach(keyOf(other)))).toEqual({ nodeId: other.nodeId, role: 'worker' })
     await service.process.wait('evictions', ({ sequence }) => sequence === 1)
@@ -105,6 +110,7 @@ describe('workers that talk to each other', () => {
     })
     await service.process.wait('evictions', ({ sequence }) => sequence === 2)
     expect(await ask(await reach(before))).toBe(null)
+    await refusedTimes(2)
     expect(refusals().at(-1)).toBe('PEER_EVICTED')
     await until('it has its new certificate', async () => {
       const answer = await ask(await reach(keyOf(other)))
@@ -122,6 +128,8 @@ describe('workers that talk to each other', () => {
     service = { ...service, process: sandbox.start(words) }
     await service.process.wait('serving')
     expect(await ask(await reach(sandbox.path('kept.key')))).toBe(null)
+    // It is said on standard output, which the end of the connection may overtake.
+    await refusedTimes(1)
     expect(refusals()).toEqual(['PEER_EVICTED'])
     await service.process.wait('disconnected')
     expect(service.process.events.some(({ event }) => event === 'evictions')).toBe(false)
@@ -137,10 +145,12 @@ describe('workers that talk to each other', () => {
     expect(await service.process.wait('evictions-lost')).toMatchObject({ code: 'EVICTION_FILE_MALFORMED' })
     await service.process.wait('serving')
     expect(await ask(await reach(keyOf(other)))).toBe(null)
+    await refusedTimes(1)
     expect(refusals()).toEqual(['EVICTIONS_STALE'])
     manager = await sandbox.manager('manager', manager.address)
     await service.process.wait('evictions', ({ sequence }) => sequence === 3)
     expect(await ask(await reach(sandbox.path('kept.key')))).toBe(null)
+    await refusedTimes(2)
     expect(refusals().at(-1)).toBe('PEER_EVICTED')
     expect((await manager.call<EvictionsAnswer>('node/evictions')).nodes).toMatchObject([{ id: leaving.nodeId }])
   })
