@@ -58,8 +58,20 @@ export const MAX_ISSUE_WORKERS = 64
 /** A minute's work of one core at a few thousand certificates a second would be too much to lose; this is some seconds' worth. */
 export const DEFAULT_MAX_QUEUED = 16_384
 
-// With fewer, messages cost a tenth and more of the time; with more, the last thread has longer to go alone.
-const CHUNK = 16
+// With fewer, messages cost a tenth and more of the time.
+const LARGEST_CHUNK = 32
+// With more, the last thread has longer to go alone.
+const SMALLEST_CHUNK = 4
+
+/** Large at first and small at the end, so that all threads end together. */
+function* chunkSizes(count: number, threads: number): Generator<number, void, void> {
+  for (let left = count; left > 0; ) {
+    const share = Math.ceil(left / (threads * 4))
+    const size = Math.min(left, LARGEST_CHUNK, Math.max(SMALLEST_CHUNK, share))
+    yield size
+    left -= size
+  }
+}
 
 interface Waiting {
   readonly chunk: IssueChunk
@@ -213,10 +225,12 @@ export function createIssuePool(authority: Authority, options: IssuePoolOptions)
         )
       }
       const chunks: IssueChunk[] = []
-      for (let at = 0; at < requests.length; at += CHUNK) {
-        const items = requests.slice(at, at + CHUNK).map(itemOf)
+      let at = 0
+      for (const size of chunkSizes(requests.length, Math.max(1, threads.size))) {
+        const items = requests.slice(at, at + size).map(itemOf)
         chunks.push({ id: nextId, now, items, serials: drawSerials(items.length, random) })
         nextId += 1
+        at += size
       }
       queued += requests.length
       try {
