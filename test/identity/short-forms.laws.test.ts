@@ -11,12 +11,8 @@ import {
   UTF8_STRING,
 } from '../../packages/identity/src/der/tags.ts'
 import { encodeElement, encodeOctets, encodeOid, encodeSequence, TRUE } from '../../packages/identity/src/der/writer.ts'
-import {
-  enterExtension,
-  enterShortExtension,
-  enterValue,
-  readExtensions,
-} from '../../packages/identity/src/extensions.ts'
+import { enterExtension, enterShortExtension, enterValue } from '../../packages/identity/src/extension-head.ts'
+import { readExtensions } from '../../packages/identity/src/extensions.ts'
 import { readName, skipAttribute, skipName, skipShortAttribute } from '../../packages/identity/src/name.ts'
 import { codeOf } from './forge.ts'
 
