@@ -8,6 +8,9 @@ import { program } from './needs.ts'
 
 const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url))
 const STOP_MS = 30_000
+/** It is stopped that often, until that was in the middle of an append. */
+const MOST_STOPS = 200
+const DRAIN_MS = 20
 
 /** What a writer is told; its keys are of this test. */
 export interface WriterPlace {
@@ -69,6 +72,7 @@ export interface Writer {
   readonly acknowledged: () => number
   /** Its calls; what it did not live to see the end of is unknown. */
   readonly calls: () => readonly Call[]
+  /** In the middle of an append. */
   readonly kill: () => Promise<void>
   /** Lets it end what it does; rejects if it failed. */
   readonly stop: () => Promise<void>
@@ -112,6 +116,16 @@ export function startWriter(name: string, { secretKey, ...place }: WriterPlace):
       return [...appends.values(), ...reads]
     },
     kill: async () => {
+      const isAlive = (): boolean => child.exitCode === null && child.signalCode === null
+      for (let tries = 0; tries < MOST_STOPS && isAlive(); tries += 1) {
+        child.kill('SIGSTOP')
+        // What it said before it stopped is on its way.
+        await delay(DRAIN_MS)
+        const last = lines.at(-1)
+        if (last?.kind === 'append' && last.outcome === undefined) break
+        child.kill('SIGCONT')
+        await delay(1 + (tries % 7))
+      }
       child.kill('SIGKILL')
       await closed
     },
