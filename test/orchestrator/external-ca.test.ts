@@ -193,6 +193,14 @@ describe('founding with an external CA', () => {
     expect(await refused('own', options(ca))).toBe('EXTERNAL_CA_DIFFERS')
   })
 
+  it('founds on a key of its own when the CA is for the next root', async () => {
+    const more = [...options(ca), '--external-ca-for-next-root']
+    const waiting = await sandbox.manager('waiting', '127.0.0.1:0', { more })
+    const answer = await waiting.call<CaAnswer>('ca/info')
+    expect(answer).toMatchObject({ rootKey: 'log', externalCa: null })
+    expect(answer.certificate).not.toBe(ca.root.pem)
+  })
+
   it.each([
     ['a root without addresses', ['--external-ca-root', 'ROOT'], 'USAGE'],
     ['no root to found on', ['--external-ca', 'https://127.0.0.1:1'], 'USAGE'],

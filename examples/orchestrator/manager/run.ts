@@ -53,10 +53,12 @@ export async function runManager(given: Given): Promise<number> {
   const hsmGiven = hsmSettings(given)
   if (hsmGiven !== null && externalCa !== null)
     throw new OrchestratorError('USAGE', 'the key of the root is in an hsm or with an external ca; name one of them')
+  // What the next root's key is to move to founds nothing.
+  const foundingCa = externalCa?.forNextRoot === true ? null : externalCa
   const ownCa = ownCaOf(given)
   if (
     ownCa !== null &&
-    (externalCa !== null || hsmGiven !== null || isFounded(data) || textOf(given, 'join') !== undefined)
+    (foundingCa !== null || hsmGiven !== null || isFounded(data) || textOf(given, 'join') !== undefined)
   )
     throw new OrchestratorError(
       'USAGE',
@@ -156,7 +158,7 @@ export async function runManager(given: Given): Promise<number> {
         if (operators !== null) await proveAddress(operators)
         const tokens = await firstStart(data, given, {
           etcd,
-          externalCa,
+          externalCa: foundingCa,
           hsm,
           ownCa,
           anchoring,
