@@ -10,7 +10,7 @@ const LENGTH_BYTES = 4
 
 /** One sealed frame of all records: lengths and records copied into its body, one key, a counter as nonce. */
 function frameSealer(records: readonly Uint8Array[]): Contestant {
-  const context: FrameContext = { key: nodeCipherSuite.aead(randomBytes(32)), headerHash: randomBytes(32) }
+  const context: FrameContext = { key: nodeCipherSuite.aead(randomBytes(32)), headerHash: randomBytes(32), life: 0 }
   const bodyBytes = records.reduce((sum, record) => sum + LENGTH_BYTES + record.length, 0)
   // As the log does: one buffer is filled while the other is on its way, and both serve for ever.
   const body = new Uint8Array(bodyBytes)

@@ -1,4 +1,4 @@
-import type { KeyStore, LogFiles } from '@leastwise/raftlog'
+import type { AppendHandle, KeyStore, LogFiles, WriteAhead } from '@leastwise/raftlog'
 import { RaftLogError } from '@leastwise/raftlog'
 import { seededRandom } from '../support/seeded-random.ts'
 
@@ -62,7 +62,7 @@ export function crashDisk(
   start: {
     readonly names?: ReadonlyMap<string, Inode>
     readonly ring?: Uint8Array | null
-    /** How many zeros a file takes ahead; none unless given. */
+    /** How many zeros a file takes ahead; none unless given. Only then are files written over, too. */
     readonly stepBytes?: number | undefined
   } = {},
   fault: Fault | null = null,
@@ -95,6 +95,50 @@ export function crashDisk(
     pendingNames.push(apply)
   }
 
+  const { stepBytes } = start
+
+  /** Writes from the beginning of a file on, over whatever it holds. */
+  const writing = (inode: Inode): AppendHandle & { readonly ahead: WriteAhead } => {
+    let at = 0
+    const write = (added: Uint8Array): void => {
+      const after = new Uint8Array(Math.max(inode.bytes.length, at + added.length))
+      after.set(inode.bytes)
+      after.set(added, at)
+      inode.bytes = after
+    }
+    return {
+      append: async (parts, zeros = 0) => {
+        const ends = step()
+        for (const part of parts) {
+          write(part)
+          at += part.length
+        }
+        write(new Uint8Array(zeros))
+        if (ends) off()
+      },
+      sync: async () => {
+        if (step()) off()
+        inode.stable = inode.bytes
+      },
+      close: async () => undefined,
+      ahead: {
+        stepBytes: stepBytes ?? 0,
+        blockBytes: 64,
+        fill: async () => {
+          const ends = step()
+          write(new Uint8Array(stepBytes ?? 0))
+          if (ends) off()
+        },
+        cut: async () => {
+          const ends = step()
+          inode.bytes = inode.bytes.slice(0, at)
+          if (ends) off()
+          inode.stable = inode.bytes
+        },
+      },
+    }
+  }
+
   const files: LogFiles = {
     enter: async () => true,
     lock: async () => {
@@ -110,48 +154,20 @@ export function crashDisk(
       const inode: Inode = { bytes: new Uint8Array(0), stable: new Uint8Array(0) }
       change((map) => map.set(name, inode))
       if (dying) off()
-      let at = 0
-      const write = (added: Uint8Array): void => {
-        const after = new Uint8Array(Math.max(inode.bytes.length, at + added.length))
-        after.set(inode.bytes)
-        after.set(added, at)
-        inode.bytes = after
-      }
-      const { stepBytes } = start
-      const ahead =
-        stepBytes === undefined
-          ? null
-          : {
-              stepBytes,
-              fill: async () => {
-                const ends = step()
-                write(new Uint8Array(stepBytes))
-                if (ends) off()
-              },
-              cut: async () => {
-                const ends = step()
-                inode.bytes = inode.bytes.slice(0, at)
-                if (ends) off()
-                inode.stable = inode.bytes
-              },
-            }
-      return {
-        append: async (parts) => {
-          const ends = step()
-          for (const part of parts) {
-            write(part)
-            at += part.length
-          }
-          if (ends) off()
-        },
-        sync: async () => {
-          if (step()) off()
-          inode.stable = inode.bytes
-        },
-        close: async () => undefined,
-        ...(ahead === null ? {} : { ahead }),
-      }
+      const { ahead, ...rest } = writing(inode)
+      return stepBytes === undefined ? rest : { ...rest, ahead }
     },
+    ...(stepBytes === undefined
+      ? {}
+      : {
+          reuse: async (name: string) => {
+            const dying = step()
+            const inode = names.get(name)
+            if (inode === undefined) throw new RaftLogError('LOG_FAILED', `${name} is not there`)
+            if (dying) off()
+            return writing(inode)
+          },
+        }),
     open: async (name) => {
       const inode = names.get(name)
       if (inode === undefined) return null

@@ -43,8 +43,15 @@ const UNLOCK_KEY = Uint8Array.from({ length: 32 }, (_, at) => 0xa0 + at)
 const wrapperOf = (unlockKey: string | null): KeyWrapper =>
   unlockKey === null ? clearWrapper : unlockKeyWrapper(unhex(unlockKey), countingRandom())
 
+interface Life {
+  readonly locked?: true
+  /** Zeros that a file takes ahead; only then are files written over. */
+  readonly stepBytes?: number
+  readonly live: (disk: CrashDisk) => Promise<void>
+}
+
 /** One life for each kind of directory that a log can leave. */
-const LIVES: Readonly<Record<string, { readonly locked?: true; readonly live: (disk: CrashDisk) => Promise<void> }>> = {
+const LIVES: Readonly<Record<string, Life>> = {
   fresh: {
     live: async (disk) => {
       await create(disk)
@@ -126,6 +133,19 @@ const LIVES: Readonly<Record<string, { readonly locked?: true; readonly live: (d
       disk.put('notes.txt', utf8('not of the log'))
     },
   },
+  over: {
+    stepBytes: 128,
+    live: async (disk) => {
+      const log = await create(disk)
+      for (const each of ['one', 'two', 'three', 'four']) await log.append([utf8(each)])
+      await log.saveSnapshot({ index: 4n, term: 1n, data: utf8('state after four') })
+      await log.compact(4n)
+      await log.append([utf8('five')])
+      await log.saveSnapshot({ index: 5n, term: 1n, data: utf8('state after five') })
+      await log.append([utf8('six')])
+      await log.append([utf8('seven')])
+    },
+  },
   follower: {
     live: async (disk) => {
       const log = await create(disk)
@@ -154,8 +174,8 @@ const create = async (disk: CrashDisk, segmentBytes = 1 << 20) =>
 
 /** Lives a life and writes down what it left. */
 async function storedOf(name: string): Promise<Stored> {
-  const { locked, live } = LIVES[name]!
-  const disk = crashDisk()
+  const { locked, stepBytes, live } = LIVES[name]!
+  const disk = crashDisk({ stepBytes })
   await live(disk)
   const unlockKey = locked === true ? hex(UNLOCK_KEY) : null
   const wrapper = wrapperOf(unlockKey)

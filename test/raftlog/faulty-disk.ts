@@ -1,4 +1,11 @@
-import { type AppendHandle, type KeyStore, type LogFiles, RaftLogError, type ReadHandle } from '@leastwise/raftlog'
+import {
+  type AppendHandle,
+  type KeyStore,
+  type LogFiles,
+  RaftLogError,
+  type ReadHandle,
+  type WriteAhead,
+} from '@leastwise/raftlog'
 import type { CrashDisk } from './crash-disk.ts'
 
 /**
@@ -58,14 +65,23 @@ export function faultyDisk({ files, keys }: Pick<CrashDisk, 'files' | 'keys'>, f
       await run('close', handle.close)
     }
   }
+  const aheadOf = (ahead: WriteAhead): WriteAhead => ({
+    ...ahead,
+    fill: async () => {
+      await run('fill', ahead.fill, ahead.fill)
+    },
+    cut: async () => {
+      await run('cut', ahead.cut)
+    },
+  })
   const appending = (handle: AppendHandle): AppendHandle => {
     const { ahead } = handle
     const wrapped: AppendHandle = {
-      append: async (parts) => {
+      append: async (parts, zeros) => {
         await run(
           'append',
           async () => {
-            await handle.append(parts)
+            await handle.append(parts, zeros)
           },
           async () => {
             await handle.append(parts.slice(0, 1).map((part) => part.subarray(0, part.length / 2)))
@@ -79,20 +95,9 @@ export function faultyDisk({ files, keys }: Pick<CrashDisk, 'files' | 'keys'>, f
       },
       close: closing(handle),
     }
-    if (ahead === undefined) return wrapped
-    return {
-      ...wrapped,
-      ahead: {
-        stepBytes: ahead.stepBytes,
-        fill: async () => {
-          await run('fill', ahead.fill, ahead.fill)
-        },
-        cut: async () => {
-          await run('cut', ahead.cut)
-        },
-      },
-    }
+    return ahead === undefined ? wrapped : { ...wrapped, ahead: aheadOf(ahead) }
   }
+  const { reuse } = files
   const reading = (handle: ReadHandle): ReadHandle => ({
     sizeBytes: handle.sizeBytes,
     read: async (offset, length) => await run('read', async () => await handle.read(offset, length)),
@@ -125,6 +130,14 @@ export function faultyDisk({ files, keys }: Pick<CrashDisk, 'files' | 'keys'>, f
       create: async (name) => {
         return appending(await run('create', async () => await files.create(name)))
       },
+      ...(reuse === undefined
+        ? {}
+        : {
+            reuse: async (name: string) => {
+              const handle = await run('reuse', async () => await reuse(name))
+              return { ...appending(handle), ahead: aheadOf(handle.ahead) }
+            },
+          }),
       open: async (name) => {
         const handle = await run('open', async () => await files.open(name))
         return handle === null ? null : reading(handle)

@@ -34,6 +34,36 @@ function place(): LogOptions & { readonly keyFile: string } {
 const modeOf = (path: string): number => statSync(path).mode & 0o777
 
 describe('a log in a directory', () => {
+  it('writes a new segment over the file of one that was compacted away, and ends without spare files', async () => {
+    const options = place()
+    const entry = (index: bigint): Uint8Array => utf8(`${index} ${'x'.repeat(9000)}`)
+    const log = await createLog(options)
+    const compact = async (): Promise<void> => {
+      const index = log.lastIndex
+      await log.saveSnapshot({ index, term: 1n, data: utf8('state') })
+      await log.compact(index)
+    }
+    const file = (sequence: number): string => join(options.directory, `${String(sequence).padStart(20, '0')}.log`)
+    for (let index = 1n; index <= 40n; index += 1n) await log.append([entry(index)])
+    const { ino, size } = statSync(file(1))
+    await compact()
+    await log.append([entry(41n)])
+    await compact()
+    expect(existsSync(file(1))).toBe(false)
+    expect([statSync(file(3)).ino, readFileSync(file(3))[4]]).toEqual([ino, 2])
+    expect(statSync(file(3)).size).toBeGreaterThan(40 * 9000)
+    expect(statSync(file(3)).size).toBeLessThanOrEqual(size)
+    for (let index = 42n; index <= 50n; index += 1n) await log.append([entry(index)])
+    const expected = Array.from({ length: 9 }, (_, nth) => `${42 + nth}:1:${42 + nth} ${'x'.repeat(9000)}`)
+    expect(await readAll(log, 42n)).toEqual(expected)
+    await log.close()
+    expect(statSync(file(3)).size).toBeLessThan(10 * 9100)
+    expect(readdirSync(options.directory).filter((name) => name.endsWith('.tmp'))).toEqual([])
+    const again = await openLog(options)
+    expect([await readAll(again, 42n), again.repair]).toEqual([expected, null])
+    await again.close()
+  })
+
   it('keeps everything to its owner', async () => {
     const options = place()
     const log = await createLog(options)

@@ -6,6 +6,7 @@ import {
   encodeHeader,
   type FileHeader,
   type FrameContext,
+  type FrameHead,
   openFrame,
   RaftLogError,
   sealFrame,
@@ -15,6 +16,7 @@ import { nodeCipherSuite as suite } from '@leastwise/raftlog/node'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { deriveFileKey } from '../../packages/raftlog/src/data-key.ts'
+import { isLifeOver } from '../../packages/raftlog/src/file-header.ts'
 import { parseFileName, segmentName, snapshotName, temporaryName } from '../../packages/raftlog/src/file-names.ts'
 import { decodeHardState, encodeHardState, MAX_STATE_BYTES } from '../../packages/raftlog/src/hard-state.ts'
 import { termRuns } from '../../packages/raftlog/src/term-runs.ts'
@@ -25,8 +27,8 @@ const u63 = fc.bigInt({ min: 0n, max: (1n << 63n) - 1n })
 const exactly = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map((bytes) => new Uint8Array(bytes))
 const id = fc.stringMatching(/^[\x21-\x7e]{1,64}$/)
-const header: fc.Arbitrary<FileHeader> = fc.record({
-  kind: fc.constantFrom(1, 2),
+const life = fc.integer({ min: 0, max: 0xffffff })
+const fields = fc.record({
   sequence: u63,
   index: u63,
   term: u63,
@@ -36,6 +38,14 @@ const header: fc.Arbitrary<FileHeader> = fc.record({
   clusterId: id,
   logId: id,
 })
+/** Of both versions: a snapshot is never written over another file. */
+const header: fc.Arbitrary<FileHeader> = fc.oneof(
+  fc.tuple(fields, fc.constantFrom(1, 2, 3)).map(([rest, kind]) => ({ ...rest, kind, over: null }) as const),
+  fc
+    .tuple(fields, fc.constantFrom(1, 3), life)
+    .filter(([rest, , over]) => isLifeOver(rest, over))
+    .map(([rest, kind, over]) => ({ ...rest, kind, over }) as const),
+)
 const keyOf = (of: FileHeader) => suite.aead(deriveFileKey(dek, of, suite))
 
 describe('a file header', () => {
@@ -75,10 +85,28 @@ describe('a file header', () => {
     }
   })
 
+  it('over a life that cannot be told from its own, or none at all, is refused', () => {
+    const [wanted] = fc.sample(fields, { seed: 1, numRuns: 1 }) as [Omit<FileHeader, 'kind' | 'over'>]
+    const refused = (salt: readonly number[], over: number, kind: 1 | 2): void => {
+      const forged: FileHeader = {
+        ...wanted,
+        salt: Uint8Array.from({ length: 32 }, (_, at) => salt[at] ?? 9),
+        kind,
+        over,
+      }
+      const { bytes } = encodeHeader(forged, keyOf(forged), suite)
+      expect(() => decodeHeader(bytes, 'f', suite)).toThrowCode('RECORD_MALFORMED')
+    }
+    refused([1, 2, 3], 0x010203, 1)
+    refused([0, 0, 0], 0x010203, 1)
+    refused([1, 2, 3], 0x1000000, 1)
+    refused([1, 2, 3], 5, 2)
+  })
+
   it('of another version says so', () => {
     const wanted = fc.sample(header, { seed: 1, numRuns: 1 })[0]!
     const { bytes } = encodeHeader(wanted, keyOf(wanted), suite)
-    bytes[4] = 2
+    bytes[4] = 3
     expect(() => decodeHeader(bytes, 'f', suite)).toThrowCode('RECORD_UNSUPPORTED_VERSION')
   })
 
@@ -93,8 +121,9 @@ describe('a file header', () => {
 })
 
 describe('a frame', () => {
-  const context: FrameContext = { key: suite.aead(dek), headerHash: suite.sha256(dek) }
-  const other: FrameContext = { key: context.key, headerHash: suite.sha256(suite.sha256(dek)) }
+  const context: FrameContext = { key: suite.aead(dek), headerHash: suite.sha256(dek), life: 0xabcdef }
+  const other: FrameContext = { ...context, headerHash: suite.sha256(suite.sha256(dek)) }
+  const found = (head: FrameHead, life = context.life) => ({ ...head, life })
   const headOf = (bodyBytes: number, index: bigint, term: bigint) => ({ type: 1, count: 1, bodyBytes, index, term })
   const whole = (parts: readonly Uint8Array[]): Uint8Array => new Uint8Array(Buffer.concat(parts))
 
@@ -112,7 +141,7 @@ describe('a frame', () => {
           const bytes = whole(sealed.parts)
           expect(bytes.length).toBe(sealed.lengthBytes)
           expect(openFrame(context, place, bytes)).toEqual(new Uint8Array(body))
-          expect(decodeFrameHead(bytes, suite)).toEqual(headOf(body.length, index, term))
+          expect(decodeFrameHead(bytes, suite)).toEqual(found(headOf(body.length, index, term)))
           expect(openFrame(context, { ...place, number: number + 1 }, bytes)).toBeNull()
           expect(openFrame(context, { ...place, previous: previous.map((byte) => byte ^ 1) }, bytes)).toBeNull()
           expect(openFrame(other, place, bytes)).toBeNull()
@@ -127,14 +156,15 @@ describe('a frame', () => {
         fc.uint8Array({ maxLength: 50 }),
         u63,
         u63,
-        fc.constantFrom('type' as const, 'count' as const, 'index' as const, 'term' as const),
+        fc.constantFrom('type', 'count', 'index', 'term', 'life'),
         (body, index, term, field) => {
           const place = { number: 0, previous: new Uint8Array(16) }
           const head = headOf(body.length, index, term)
           const bytes = whole(sealFrame(context, place, head, body, suite).parts)
+          const said = found(head)
           const forged = {
-            ...head,
-            ...(field === 'type' || field === 'count' ? { [field]: head[field] + 1 } : { [field]: head[field] ^ 1n }),
+            ...said,
+            ...(field === 'index' || field === 'term' ? { [field]: said[field] ^ 1n } : { [field]: said[field] + 1 }),
           }
           bytes.set(encodeFrameHead(forged, place.previous, suite))
           expect(decodeFrameHead(bytes, suite)).toEqual(forged)
@@ -146,13 +176,13 @@ describe('a frame', () => {
 
   it('head with any bit flipped is no head', () => {
     const previous = new Uint8Array(16).fill(0xa5)
-    const head = encodeFrameHead(headOf(7, 3n, 2n), previous, suite)
+    const head = encodeFrameHead(found(headOf(7, 3n, 2n)), previous, suite)
     for (let at = 0; at < head.length * 8; at += 1) {
       const flipped = head.slice()
       flipped[at >> 3]! ^= 1 << (at & 7)
       expect(decodeFrameHead(flipped, suite)).toBeNull()
     }
-    expect(decodeFrameHead(encodeFrameHead(headOf(0xffffffff, 3n, 2n), previous, suite), suite)).toBeNull()
+    expect(decodeFrameHead(encodeFrameHead(found(headOf(0xffffffff, 3n, 2n)), previous, suite), suite)).toBeNull()
   })
 })
 

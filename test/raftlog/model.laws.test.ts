@@ -100,8 +100,9 @@ describe('the log on files', () => {
       fc.asyncProperty(
         fc.array(step, { maxLength: 15 }),
         fc.constantFrom(1, 400, 1 << 20),
-        async (steps, segmentBytes) => {
-          const disk = crashDisk()
+        fc.constantFrom(undefined, 512),
+        async (steps, segmentBytes, stepBytes) => {
+          const disk = crashDisk({ stepBytes })
           const model = memoryLog()
           let log = await createOn(disk, { segmentBytes })
           for (const each of steps) {

@@ -1,13 +1,15 @@
 import type { SealedLog } from '@leastwise/raftlog'
 import { describe, expect, it } from 'vitest'
 import { crashDisk, LOSSES } from './crash-disk.ts'
-import { checkSurvivor, follower, live, look, openWithEither, sights, uncommitted } from './raft-lives.ts'
+import { checkSurvivor, compacting, follower, live, look, openWithEither, sights, uncommitted } from './raft-lives.ts'
 
 describe.each([
   ['a follower’s', follower, 1, undefined],
   ['a follower’s', follower, 600, 2048],
   ['a follower’s', follower, 1 << 20, 2048],
   ['an uncommitted', uncommitted, 600, 2048],
+  ['a compacting', compacting, 1 << 20, 2048],
+  ['a compacting', compacting, 900, 512],
 ] as const)('%s log, %#', (_, steps, segmentBytes, stepBytes) => {
   it.each(['dropped', 'kept', 'torn'] as const)(
     'is the old one or the new one wherever the machine stops, unsynced data %s',

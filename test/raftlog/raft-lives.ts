@@ -122,6 +122,36 @@ export const follower: Steps = [
   },
 ]
 
+/**
+ * A host that compacts again and again: old segments are written over, with frames of other sizes than those below. The
+ * last life of a file is shorter than the one before, or longer.
+ */
+export const compacting: Steps = [3, 5, 2, 6, 4].flatMap((size, nth) => {
+  const term = BigInt(nth + 1)
+  return [
+    async (log: SealedLog) => {
+      await log.append(words(...Array.from({ length: size }, (_, at) => `${nth}.${at}`)), { term })
+    },
+    async (log: SealedLog) => {
+      await log.append(words(`${nth}.x`), { term })
+    },
+    async (log: SealedLog) => {
+      const index = log.lastIndex
+      await log.saveSnapshot({ index, term, data: utf8(`state ${index}`) })
+    },
+    async (log: SealedLog) => {
+      await log.compact(log.snapshotAt?.index ?? 0n)
+    },
+    async (log: SealedLog) => {
+      await log.append(words(`${nth}.y`), { term: term + (nth === 2 ? 1n : 0n) })
+    },
+    // Entries that are replaced begin a segment of their own.
+    async (log: SealedLog) => {
+      await log.append(words(`${nth}.z`, 'longer '.repeat(nth)), { term: term + 1n, at: log.lastIndex })
+    },
+  ]
+})
+
 /** All that a host can see: end, hard state, snapshot, and the entries behind it. */
 export async function look(log: SealedLog): Promise<unknown> {
   const snapshot = await log.loadSnapshot()

@@ -77,7 +77,7 @@ async function write(): Promise<Vector> {
     entries: ['1:1:first', '2:1:', '3:2:third', '4:2:fourth'],
     snapshot: { index: '2', term: '1', text: 'state after two' },
     refused: [
-      { why: 'another version', file: first!, bytes: patched(4, 2), code: 'RECORD_UNSUPPORTED_VERSION' },
+      { why: 'another version', file: first!, bytes: patched(4, 3), code: 'RECORD_UNSUPPORTED_VERSION' },
       { why: 'no mark', file: first!, bytes: patched(0, 0), code: 'RECORD_MALFORMED' },
       { why: 'a byte of the header changed', file: first!, bytes: patched(20, 9), code: 'RECORD_MALFORMED' },
       {
@@ -142,9 +142,12 @@ interface ReadFile {
 function readFile(bytes: Uint8Array, dek: Uint8Array): ReadFile {
   const buffer = Buffer.from(bytes)
   const headerLength = buffer.readUInt16BE(6)
-  const clusterLength = buffer.readUInt8(96)
-  const cluster = buffer.subarray(97, 97 + clusterLength)
-  const log = buffer.subarray(98 + clusterLength, 98 + clusterLength + buffer.readUInt8(97 + clusterLength))
+  const isOver = buffer.readUInt8(4) === 2
+  const ids = buffer.subarray(isOver ? 100 : 96, headerLength)
+  const clusterLength = ids.readUInt8(0)
+  const cluster = ids.subarray(1, 1 + clusterLength)
+  const log = ids.subarray(2 + clusterLength, 2 + clusterLength + ids.readUInt8(1 + clusterLength))
+  const life = isOver ? buffer.readUIntBE(48, 3) : 0
   const label = Buffer.from('leastwise raftlog file key v1')
   const context = [
     buffer.subarray(5, 6),
@@ -169,9 +172,10 @@ function readFile(bytes: Uint8Array, dek: Uint8Array): ReadFile {
   const lines: string[] = []
   let state: string | null = null
   for (let at = headerLength, number = 0; at < buffer.length; number += 1) {
-    // Zeros that were written ahead of the next frames; a frame begins with its mark.
-    if (buffer.subarray(at).every((byte) => byte === 0)) break
+    // Zeros that were written ahead of the next frames, or behind the last one over an older file; a frame begins with its mark.
+    if (buffer.subarray(at, isOver ? at + 40 : buffer.length).every((byte) => byte === 0)) break
     const head = buffer.subarray(at, at + 40)
+    if (head.readUIntBE(5, 3) !== life) throw new Error('head is of another file')
     if (head.readUInt32BE(36) !== crc32(head.subarray(0, 36))) throw new Error('head does not match its checksum')
     if (!head.subarray(32, 36).equals(previous.subarray(0, 4))) throw new Error('head follows another tag')
     const bodyLength = head.readUInt32BE(12)
@@ -406,5 +410,95 @@ describe('the recorded zeros', () => {
   it('are passed over by the second reader', () => {
     const [bytes] = Object.values(ahead.states[0]!.files)
     expect(readFile(unhex(bytes!), unhex(ahead.dek)).lines).toEqual(ahead.entries)
+  })
+})
+
+const OVER_FILE = join(import.meta.dirname, '../vectors/raftlog/over.json')
+
+/** A log whose last segment is written over an older one: with nothing begun behind its last frame, and with half of a frame. */
+interface OverVector {
+  readonly clusterId: string
+  readonly logId: string
+  readonly dek: string
+  readonly clearRing: string
+  readonly last: string
+  readonly entries: readonly string[]
+  readonly states: readonly {
+    readonly why: string
+    readonly files: Readonly<Record<string, string>>
+    readonly droppedBytes: number
+    readonly code: string | null
+  }[]
+}
+
+async function writeOver(): Promise<OverVector> {
+  const disk = crashDisk({ stepBytes: 256 })
+  const log = await createSealedLog(partsOn(disk, { ...identity, random: countingRandom() }))
+  for (const each of ['first', 'second', 'third', 'fourth', 'fifth']) await log.append([utf8(each)])
+  await log.saveSnapshot({ index: 5n, term: 1n, data: utf8('state after five') })
+  await log.compact(5n)
+  await log.saveSnapshot({ index: 5n, term: 1n, data: utf8('state after five') })
+  await log.append([utf8('sixth')])
+  await log.saveSnapshot({ index: 6n, term: 1n, data: utf8('state after six') })
+  await log.append([utf8('seventh')])
+  const last = [...disk.contents.keys()]
+    .filter((name) => name.endsWith('.log'))
+    .sort()
+    .at(-1)!
+  const bytes = (): Uint8Array => disk.contents.get(last)!.bytes.slice()
+  const whole = bytes()
+  const files = Object.fromEntries([...disk.contents].map(([name, inode]) => [name, hex(inode.bytes)]))
+  await log.append([utf8('eighth')])
+  const more = bytes()
+  const begun = more.findIndex((byte, at) => byte !== whole[at])
+  const half = whole.slice()
+  half.set(more.subarray(begun, begun + 50), begun)
+  const hidden = more.slice()
+  hidden.fill(0, begun - 67, begun)
+  const state = (why: string, content: Uint8Array, droppedBytes: number, code: string | null) => ({
+    why,
+    files: { ...files, [last]: hex(content) },
+    droppedBytes,
+    code,
+  })
+  return {
+    ...identity,
+    dek: hex(disk.ring()!.slice(-32)),
+    clearRing: hex(disk.ring()!),
+    last,
+    entries: ['7:1:seventh'],
+    states: [
+      state('what is left of the older segment', whole, 0, null),
+      state('half of a frame, then the older segment', half, 56 + 4 + 6, null),
+      state('zeros in the place of a frame', hidden, 0, 'RECORD_NOT_AUTHENTIC'),
+    ],
+  }
+}
+
+if (process.env['UPDATE_VECTORS'] === '1') writeFileSync(OVER_FILE, `${JSON.stringify(await writeOver(), null, 2)}\n`)
+const over = JSON.parse(readFileSync(OVER_FILE, 'utf8')) as OverVector
+
+describe('the recorded segment over an older one', () => {
+  it('is what the same life writes today, byte for byte', async () => {
+    expect(await writeOver()).toEqual(over)
+    expect(unhex(over.states[0]!.files[over.last]!)[4]).toBe(2)
+  })
+
+  it.each(over.states)('behind the last frame: $why', async ({ files, droppedBytes, code }) => {
+    const disk = crashDisk({ ring: unhex(over.clearRing) })
+    for (const [name, bytes] of Object.entries(files)) disk.put(name, unhex(bytes))
+    const opening = openSealedLog(partsOn(disk, identity))
+    if (code !== null) {
+      await expect(opening).rejects.toThrowCode(code)
+      return
+    }
+    const log = await opening
+    expect(await readAll(log, 7n)).toEqual(over.entries)
+    expect(log.repair?.droppedBytes ?? 0).toBe(droppedBytes)
+  })
+
+  it('is read by the second reader', () => {
+    const { files } = over.states[0]!
+    expect(readFile(unhex(files[over.last]!), unhex(over.dek)).lines).toEqual(over.entries)
   })
 })

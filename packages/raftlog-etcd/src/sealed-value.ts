@@ -87,7 +87,7 @@ function valueFrames(
     .text(logId)
     .written()
   const key = suite.hkdf(dek, salt, info, 32)
-  const frames = { key: suite.aead(key), headerHash: suite.sha256(prefix) }
+  const frames = { key: suite.aead(key), headerHash: suite.sha256(prefix), life: 0 }
   key.fill(0)
   return frames
 }
@@ -138,7 +138,7 @@ export function decodeValue(bytes: Uint8Array, suite: CipherSuite): ClearValue |
   const sequence = cursor.u64()
   const previous = cursor.bytes(TAG_BYTES)
   const head = decodeFrameHead(bytes.subarray(PREFIX_BYTES), suite)
-  if (head === null || bytes.length !== VALUE_OVERHEAD_BYTES + head.bodyBytes) return null
+  if (head?.life !== 0 || bytes.length !== VALUE_OVERHEAD_BYTES + head.bodyBytes) return null
   const tag = new Uint8Array(bytes.subarray(bytes.length - TAG_BYTES))
   return { version, kind: kind as ValueKind, keyId, salt, sequence, previous, head, tag }
 }

@@ -9,7 +9,7 @@ import { type LogContext, openProven } from './log-context.ts'
 import type { Repair } from './sealed-log.ts'
 import { type SegmentWalk, segmentWalk } from './segment-walk.ts'
 import { type TermRuns, termRuns } from './term-runs.ts'
-import { isTornTail, isZeros, readTail } from './torn-tail.ts'
+import { tailAt } from './torn-tail.ts'
 
 /** One segment of an open log. */
 export interface Segment {
@@ -158,7 +158,7 @@ interface Found {
   state: HardState | null
 }
 
-/** Walks one segment to its end; the last one may have zeros or a torn tail behind it, which the caller cuts off. */
+/** Walks one segment to its end; the last one may have a tail behind it, which the caller cuts off. */
 async function walkSegment(
   log: LogContext,
   segment: Segment,
@@ -182,11 +182,11 @@ async function walkSegment(
         found.state = step.state ?? found.state
       }
       if (step.kind !== 'broken') continue
-      const rest = isLast ? await readTail(file.handle, walk.offset()) : null
-      if (rest === null || !isTornTail(rest, log.suite)) throw brokenFrame(walk.place(), step.incomplete)
-      // Zeros were written ahead; nobody loses anything when they go.
-      if (isZeros(rest)) break
-      return { walk, repair: { file: segment.name, droppedBytes: sizeBytes - walk.offset() } }
+      const tail = isLast ? await tailAt(file.handle, walk.offset(), file.header, log.suite) : null
+      if (tail === null || tail.holds === 'damage') throw brokenFrame(walk.place(), step.incomplete)
+      // Nobody loses anything by what was written ahead, or is left of an earlier file.
+      if (tail.holds !== 'torn') break
+      return { walk, repair: { file: segment.name, droppedBytes: tail.tornBytes } }
     }
     return { walk, repair: null }
   } finally {

@@ -4,14 +4,14 @@ import { KEY_ID_BYTES, SALT_BYTES } from './data-key.ts'
 import { RaftLogError, type RecordPlace } from './errors.ts'
 import type { Aead, CipherSuite } from './ports.ts'
 
-/** Version of the format that this release writes, and the only one it reads. */
-export const FORMAT_VERSION = 1
+/** Newest version of the format that this release writes and reads: that of a file which is written over an older one. */
+export const FORMAT_VERSION = 2
 /** Bytes of an authentication tag. */
 export const TAG_BYTES = 16
 /** Longest cluster or log id, in characters. */
 export const MAX_ID_LENGTH = 64
-/** Longest header: fixed part, both ids, tag, checksum. Enough to read one whole. */
-export const MAX_HEADER_BYTES: number = 96 + 2 * (1 + MAX_ID_LENGTH) + TAG_BYTES + 4
+/** Longest header: fixed part, life below, both ids, tag, checksum. Enough to read one whole. */
+export const MAX_HEADER_BYTES: number = 96 + 4 + 2 * (1 + MAX_ID_LENGTH) + TAG_BYTES + 4
 
 /**
  * Mark of a file that holds entries, of one that holds a snapshot, and of a segment that does not go on from the one
@@ -39,6 +39,11 @@ export interface FileHeader {
   readonly salt: Uint8Array<ArrayBuffer>
   /** Segment: last tag of the one before, zeros for the first of all. Snapshot: header tag of the segment it names. */
   readonly previous: Uint8Array<ArrayBuffer>
+  /**
+   * Version 2: {@link lifeOf} the file whose bytes lie behind the frames, since this one is written over it. Null in version
+   * 1: behind the frames lies nothing but zeros.
+   */
+  readonly over: number | null
   readonly clusterId: string
   readonly logId: string
 }
@@ -51,6 +56,7 @@ export interface DecodedHeader extends FileHeader {
 
 const MAGIC = 0x4c574c47 // "LWLG"
 const FIXED_BYTES = 96
+const OVER_BYTES = 4
 const ID = /^[\x21-\x7e]{1,64}$/
 // Frames count from 1, so the header's nonce is used once.
 const HEADER_NONCE = new Uint8Array(12)
@@ -59,15 +65,23 @@ const NOTHING = new Uint8Array(0)
 /** Whether a text may serve as cluster or log id: 1 to 64 visible ASCII characters. */
 export const isLogId = (text: string): boolean => ID.test(text)
 
+/**
+ * What the frames of a file are marked with, so that they are told apart from those of the file that it is written over: the
+ * first 24 bits of its salt, and 0 where it is written over none.
+ */
+export const lifeOf = ({ over, salt: [a = 0, b = 0, c = 0] }: Pick<FileHeader, 'over' | 'salt'>): number =>
+  over === null ? 0 : (a << 16) | (b << 8) | c
+
 /** All that the tag covers. */
 function encodeUnsealed(header: FileHeader): Uint8Array<ArrayBuffer> {
   const encoder = new TextEncoder()
   const cluster = encoder.encode(header.clusterId)
   const log = encoder.encode(header.logId)
-  const length = FIXED_BYTES + 2 + cluster.length + log.length
-  return byteWriter(length)
+  const { over } = header
+  const length = FIXED_BYTES + (over === null ? 0 : OVER_BYTES) + 2 + cluster.length + log.length
+  const out = byteWriter(length)
     .u32(MAGIC)
-    .u8(FORMAT_VERSION)
+    .u8(over === null ? 1 : 2)
     .u8(header.kind)
     .u16(length + TAG_BYTES + 4)
     .u64(header.sequence)
@@ -76,11 +90,8 @@ function encodeUnsealed(header: FileHeader): Uint8Array<ArrayBuffer> {
     .bytes(header.keyId)
     .bytes(header.salt)
     .bytes(header.previous)
-    .u8(cluster.length)
-    .bytes(cluster)
-    .u8(log.length)
-    .bytes(log)
-    .written()
+  if (over !== null) out.u32(over)
+  return out.u8(cluster.length).bytes(cluster).u8(log.length).bytes(log).written()
 }
 
 /** Encodes and seals a header; the key must be the file's own, fresh one. */
@@ -95,6 +106,12 @@ export function encodeHeader(
     .bytes(unsealed)
     .bytes(tag)
   return { bytes: out.u32(suite.crc32(out.written())).written(), tag }
+}
+
+/** Whether frames of a file with this salt can be told from those of the file below, and that one is named in 24 bits. */
+export function isLifeOver({ salt }: Pick<FileHeader, 'salt'>, over: number): boolean {
+  const life = lifeOf({ over, salt })
+  return over <= 0xffffff && life !== over && life !== 0
 }
 
 /**
@@ -113,7 +130,7 @@ export function decodeHeader(bytes: Uint8Array, file: string, suite: CipherSuite
   )
   if (cursor.u32() !== MAGIC) throw malformed('does not begin with its mark')
   const version = cursor.u8()
-  if (version !== FORMAT_VERSION) {
+  if (version !== 1 && version !== FORMAT_VERSION) {
     throw new RaftLogError('RECORD_UNSUPPORTED_VERSION', `file has version ${version}; use a release that knows it`, {
       place,
     })
@@ -128,6 +145,7 @@ export function decodeHeader(bytes: Uint8Array, file: string, suite: CipherSuite
     salt: cursor.bytes(SALT_BYTES),
     previous: cursor.bytes(TAG_BYTES),
   }
+  const over = version === 1 ? null : cursor.u32()
   const readId = (): string => {
     const text = Array.from(cursor.bytes(cursor.u8()), (byte) => String.fromCharCode(byte)).join('')
     if (!ID.test(text)) throw malformed('holds an id in characters it may not use')
@@ -138,7 +156,10 @@ export function decodeHeader(bytes: Uint8Array, file: string, suite: CipherSuite
   const covered = cursor.offset()
   if (cursor.u32() !== suite.crc32(bytes.subarray(0, covered))) throw malformed('does not match its checksum')
   if (cursor.offset() !== lengthBytes) throw malformed('states a wrong length')
-  return { kind, ...fields, ...secrets, ...ids, tag, lengthBytes }
+  const header: DecodedHeader = { kind, ...fields, ...secrets, over, ...ids, tag, lengthBytes }
+  if (over !== null && (kind === FILE_KIND.snapshot || !isLifeOver(header, over)))
+    throw malformed('may not be written over another')
+  return header
 }
 
 /**

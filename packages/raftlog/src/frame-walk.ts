@@ -1,6 +1,6 @@
 import { byteWindow } from './byte-window.ts'
 import { RaftLogError, type RecordPlace } from './errors.ts'
-import { TAG_BYTES } from './file-header.ts'
+import { lifeOf, TAG_BYTES } from './file-header.ts'
 import {
   decodeFrameHead,
   FRAME_HEAD_BYTES,
@@ -35,6 +35,7 @@ export function frameWalk(file: ProvenFile, limit: number, suite: CipherSuite): 
   let offset = file.header.lengthBytes
   let number = 0
   let tag = file.header.tag
+  const life = lifeOf(file.header)
   const place = (): RecordPlace => ({ file: file.name, offset })
   const view = async (at: number, length: number): Promise<Uint8Array> =>
     window.peek(at, length) ?? (await window.load(at, length))
@@ -47,11 +48,10 @@ export function frameWalk(file: ProvenFile, limit: number, suite: CipherSuite): 
       if (limit - offset < FRAME_HEAD_BYTES) return { kind: 'broken', incomplete: true }
       const headBytes = await view(offset, FRAME_HEAD_BYTES)
       const head = decodeFrameHead(headBytes, suite)
-      if (head === null) return { kind: 'broken', incomplete: false }
+      // In a file that is written over an earlier one, frames of that one lie behind the last.
+      if (head === null || head.life === file.header.over) return { kind: 'broken', incomplete: false }
       // A crash leaves half of the frame that belongs here, never one that belongs elsewhere.
-      if (!isLinked(headBytes, tag)) {
-        throw brokenFrame(place(), false)
-      }
+      if (head.life !== life || !isLinked(headBytes, tag)) throw brokenFrame(place(), false)
       const length = FRAME_OVERHEAD_BYTES + head.bodyBytes
       if (limit - offset < length) return { kind: 'broken', incomplete: true }
       const frame = await view(offset, length)

@@ -24,10 +24,17 @@ export interface FrameHead {
   readonly term: bigint
 }
 
-/** One file's key and the hash of its header. */
+/** A head as read: with the life of the file that it was written for, 24 bits, 0 in most. */
+export interface FoundHead extends FrameHead {
+  readonly life: number
+}
+
+/** One file's key, the hash of its header, and its life. */
 export interface FrameContext {
   readonly key: Aead
   readonly headerHash: Uint8Array
+  /** Marks the frames of a file that is written over another, 24 bits; 0 where nothing lies below. */
+  readonly life: number
 }
 
 /** Place of a frame in its file: how many came before, and the tag of the last of them (or of the header). */
@@ -87,9 +94,9 @@ function beginFrame({ headerHash }: FrameContext, { number, previous }: FramePla
 }
 
 /** Writes the head into its place in the associated data, whose previous tag must be set. */
-function writeHead(head: FrameHead, suite: CipherSuite): void {
+function writeHead(head: FrameHead, life: number, suite: CipherSuite): void {
   fields.setUint32(HEAD_AT, MARK)
-  fields.setUint32(HEAD_AT + 4, head.type * 0x1000000)
+  fields.setUint32(HEAD_AT + 4, head.type * 0x1000000 + life)
   fields.setUint32(HEAD_AT + 8, head.count)
   fields.setUint32(HEAD_AT + 12, head.bodyBytes)
   fields.setBigUint64(HEAD_AT + 16, head.index)
@@ -99,27 +106,27 @@ function writeHead(head: FrameHead, suite: CipherSuite): void {
 }
 
 /**
- * mark(4) ‖ type(1) ‖ zero(3) ‖ count(4) ‖ body length(4) ‖ index(8) ‖ term(8) ‖ link(4) ‖ CRC-32 of these(4)
+ * mark(4) ‖ type(1) ‖ life(3) ‖ count(4) ‖ body length(4) ‖ index(8) ‖ term(8) ‖ link(4) ‖ CRC-32 of these(4)
  *
  * @param previous - Tag of the frame before (or of the header); the link is its first four bytes.
  */
-export function encodeFrameHead(head: FrameHead, previous: Uint8Array, suite: CipherSuite): Uint8Array<ArrayBuffer> {
+export function encodeFrameHead(head: FoundHead, previous: Uint8Array, suite: CipherSuite): Uint8Array<ArrayBuffer> {
   associated.set(previous.subarray(0, LINK_BYTES), PREVIOUS_AT)
-  writeHead(head, suite)
+  writeHead(head, head.life, suite)
   return headPart.slice()
 }
 
 /** Reads a frame's head; null if these bytes are no intact head. */
-export function decodeFrameHead(bytes: Uint8Array, suite: CipherSuite): FrameHead | null {
+export function decodeFrameHead(bytes: Uint8Array, suite: CipherSuite): FoundHead | null {
   if (bytes.length < FRAME_HEAD_BYTES) return null
   const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEAD_BYTES)
   const marked = FRAME_MARK.every((byte, at) => bytes[at] === byte)
   if (!marked || view.getUint32(CHECKSUM_AT) !== suite.crc32(bytes.subarray(0, CHECKSUM_AT))) return null
-  const reserved = view.getUint32(4) & 0xffffff
   const bodyBytes = view.getUint32(12)
-  if (reserved !== 0 || bodyBytes > MAX_BODY_BYTES) return null
+  if (bodyBytes > MAX_BODY_BYTES) return null
   return {
     type: view.getUint8(4),
+    life: view.getUint32(4) & 0xffffff,
     count: view.getUint32(8),
     bodyBytes,
     index: view.getBigUint64(16),
@@ -154,7 +161,7 @@ export function sealFrame(
   suite: CipherSuite,
 ): SealedFrame {
   beginFrame(context, place)
-  writeHead(head, suite)
+  writeHead(head, context.life, suite)
   const headBytes = headPart.slice()
   const sealed = context.key.seal(nonce, associated, body)
   return {

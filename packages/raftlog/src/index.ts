@@ -67,6 +67,7 @@ export { createSealedLog, openSealedLog, SEGMENT_BYTES, type SealedLogParts } fr
 export {
   decodeFrameHead,
   encodeFrameHead,
+  type FoundHead,
   FRAME_TYPE,
   type FrameContext,
   type FrameHead,
@@ -103,6 +104,7 @@ export type {
   LogFiles,
   RandomSource,
   ReadHandle,
+  WriteAhead,
 } from './ports.ts'
 export { type DekEvent, type DekState, stepRotation } from './rotation.ts'
 export type {

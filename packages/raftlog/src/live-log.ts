@@ -17,7 +17,6 @@ import { snapshotName } from './file-names.ts'
 import { flatten } from './flatten.ts'
 import type { LogContext } from './log-context.ts'
 import type { KeyWrapper } from './ports.ts'
-import { replay } from './replay.ts'
 import type { SealedFile } from './sealed-file.ts'
 import type { AppendOptions, EntryRange, Repair, RotationOptions, SealedLog } from './sealed-log.ts'
 import type { Segments } from './segments.ts'
@@ -84,9 +83,8 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
       await publishSnapshot(file)
       const older = kept
       kept = { at: { index: snapshot.index, term: snapshot.term }, anchor: anchor.sequence }
-      if (older === null || older.at.index === snapshot.index) return
-      await log.files.remove(snapshotName(older.at.index))
-      await log.files.syncDirectory()
+      // Not synced: if a crash brings it back, an opening removes it.
+      if (older !== null && older.at.index !== snapshot.index) await log.files.remove(snapshotName(older.at.index))
     }
     // Between two frames, so that a failure stops the log: nobody knows then which snapshots the directory names.
     await loop.exclusive(publish).catch(async (error: unknown) => {
@@ -134,6 +132,8 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
     await loop.exclusive(async () => {
       await segments.reseal(begun.sequence, kept?.at.index ?? 0n)
       await segments.drop((segment) => segment.header.sequence < begun.sequence)
+      // What the old key opens is gone for good before the rotation is done: older snapshots, too.
+      await log.files.syncDirectory()
     })
     await log.keys.finishRotation()
   }
@@ -154,7 +154,7 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
     const last = segments.last().index
     if (from !== undefined) checkFrom(from, first)
     const until = to !== undefined && to < last ? to : last
-    return replay(log, segments.list(), { from: from ?? first, to: until, signal })
+    return segments.read({ from: from ?? first, to: until, signal })
   }
 
   const add = (entries: readonly Uint8Array[], { term, at, state }: Omit<AppendOptions, 'signal'>): Queued => {

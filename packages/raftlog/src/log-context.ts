@@ -1,6 +1,6 @@
 import type { FileKeyContext } from './data-key.ts'
 import { RaftLogError } from './errors.ts'
-import { type DecodedHeader, decodeHeader, FILE_KIND, MAX_HEADER_BYTES, verifyHeader } from './file-header.ts'
+import { type DecodedHeader, decodeHeader, FILE_KIND, lifeOf, MAX_HEADER_BYTES, verifyHeader } from './file-header.ts'
 import type { FrameContext } from './frame.ts'
 import { formatHex } from './hex.ts'
 import type { LogKeys } from './log-keys.ts'
@@ -40,7 +40,8 @@ export async function proveHeader(
   const at: FileKeyContext = header
   const key = await log.keys.fileKey(formatHex(header.keyId), at)
   verifyHeader(header, name, key)
-  return { name, header, frames: { key, headerHash: log.suite.sha256(bytes.subarray(0, header.lengthBytes)) } }
+  const headerHash = log.suite.sha256(bytes.subarray(0, header.lengthBytes))
+  return { name, header, frames: { key, headerHash, life: lifeOf(header) } }
 }
 
 /** Opens a file and proves its header; null if there is no such file. The caller closes the handle. */

@@ -79,8 +79,11 @@ export interface DataKeyCache {
 
 /** A file that is only ever appended to. */
 export interface AppendHandle {
-  /** Writes all parts, in order, as one write where the system allows it. It keeps none of them once it resolves. */
-  readonly append: (parts: readonly Uint8Array[]) => Promise<void>
+  /**
+   * Writes all parts, in order, as one write where the system allows it, and behind them `zeros` zeros (at most 8 KiB), over
+   * which the next append goes. It keeps none of the parts once it resolves.
+   */
+  readonly append: (parts: readonly Uint8Array[], zeros?: number) => Promise<void>
   /**
    * Resolves once everything appended so far is on stable storage. `alone` says that nothing else waits for the log, so
    * an engine whose disk is quick may block for it rather than hand it over to another thread.
@@ -91,14 +94,19 @@ export interface AppendHandle {
    * For media on which a flush costs more when the file has grown: zeros written ahead, which later appends overwrite.
    * Left out where nothing is gained by it.
    */
-  readonly ahead?: {
-    /** How many zeros one `fill` leaves behind what was appended; at most 1 MiB. */
-    readonly stepBytes: number
-    /** Writes the zeros; durable with the next `sync`. A failure leaves what was appended as it is. */
-    readonly fill: () => Promise<void>
-    /** Ends the file behind what was appended, which is durable with it before it resolves. */
-    readonly cut: () => Promise<void>
-  }
+  readonly ahead?: WriteAhead
+}
+
+/** Bytes of a file that lie behind what was appended, for further appends to go over. */
+export interface WriteAhead {
+  /** How many zeros one `fill` leaves behind what was appended; at most 1 MiB. */
+  readonly stepBytes: number
+  /** What the medium writes at least; at most 4 KiB. Of a block that is written in part it must read the rest. */
+  readonly blockBytes: number
+  /** Writes the zeros; durable with the next `sync`. A failure leaves what was appended as it is. */
+  readonly fill: () => Promise<void>
+  /** Ends the file behind what was appended, which is durable with it before it resolves. */
+  readonly cut: () => Promise<void>
 }
 
 /** A file that is read at offsets. */
@@ -121,6 +129,11 @@ export interface LogFiles {
   readonly list: () => Promise<readonly string[]>
   /** Creates a new file, emptying one of the same name. */
   readonly create: (name: string) => Promise<AppendHandle>
+  /**
+   * Opens an existing file to write over it from its beginning on; what it held stays there until then. Left out where it
+   * gains nothing over a new file.
+   */
+  readonly reuse?: (name: string) => Promise<AppendHandle & { readonly ahead: WriteAhead }>
   /** Opens an existing file, or gives null if there is none. */
   readonly open: (name: string) => Promise<ReadHandle | null>
   /** Cuts the file to `sizeBytes`; durable before it resolves, also when nothing had to be cut. */

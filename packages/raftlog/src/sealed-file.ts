@@ -1,10 +1,11 @@
 import { SALT_BYTES } from './data-key.ts'
 import { RaftLogError } from './errors.ts'
-import { type DecodedHeader, encodeHeader, type FileHeader } from './file-header.ts'
+import { type DecodedHeader, encodeHeader, type FileHeader, isLifeOver, lifeOf } from './file-header.ts'
 import { temporaryName } from './file-names.ts'
-import { type FrameContext, type FrameHead, sealFrame } from './frame.ts'
+import { FRAME_HEAD_BYTES, type FrameContext, type FrameHead, sealFrame } from './frame.ts'
 import type { LogContext } from './log-context.ts'
 import type { AppendHandle } from './ports.ts'
+import type { SpareFile } from './spare-files.ts'
 
 /** A file that is being written. It has a fresh salt and so a key of its own, and is never opened again for writing. */
 export interface SealedFile {
@@ -18,7 +19,7 @@ export interface SealedFile {
   readonly sync: AppendHandle['sync']
   /** Has zeros written behind the last frame if they are used up and further frames of its size gain by them. */
   readonly fillAhead: () => Promise<void>
-  /** Ends the file behind its last frame, all of it durable; false, and nothing done, if no zeros were written. */
+  /** Ends the file behind its last frame, all of it durable; false, and nothing done, if nothing lies behind it. */
   readonly cutAhead: () => Promise<boolean>
   /** Gives the file its name, so that it is seen either whole or not at all; durable before it resolves. */
   readonly publish: () => Promise<void>
@@ -33,32 +34,58 @@ export type NewFile = Pick<FileHeader, 'kind' | 'sequence' | 'index' | 'term' | 
 // With fewer frames to a step the zeros cost about what they spare.
 const FRAMES_A_STEP = 16
 
-/** Starts a file under its temporary name and writes its header. */
-export async function createSealedFile(log: LogContext, name: string, wanted: NewFile): Promise<SealedFile> {
+/**
+ * How many zeros go behind a frame that ends at `end`, over bytes that reach to `bottom`: enough that what was there before
+ * is not taken for a frame that was begun, and to the end of the block, which would have to be read for its other part.
+ */
+const zerosBehind = (end: number, bottom: number, blockBytes: number): number => {
+  const until = Math.ceil((end + FRAME_HEAD_BYTES) / blockBytes) * blockBytes
+  return Math.max(0, Math.min(until, bottom) - end)
+}
+
+/** Starts a file under its temporary name, or over a spare one, and writes its header. */
+export async function createSealedFile(
+  log: LogContext,
+  name: string,
+  wanted: NewFile,
+  spare: SpareFile | null = null,
+): Promise<SealedFile> {
   const { suite, files, clusterId, logId } = log
   const keyIdText = log.keys.writeKeyId()
   const salt = log.random.bytes(SALT_BYTES)
+  // Once in millions of times its frames could not be told from those below: then nothing lies below.
+  const below = spare !== null && isLifeOver({ salt }, spare.life) ? spare : null
+  const over = below?.life ?? null
   const key = await log.keys.fileKey(keyIdText, { ...wanted, clusterId, logId, salt })
   const keyId = Uint8Array.from(keyIdText.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
-  const header: FileHeader = { ...wanted, keyId, salt, clusterId, logId }
+  const header: FileHeader = { ...wanted, keyId, salt, over, clusterId, logId }
   const encoded = encodeHeader(header, key, suite)
-  const context: FrameContext = { key, headerHash: suite.sha256(encoded.bytes) }
+  const context: FrameContext = { key, headerHash: suite.sha256(encoded.bytes), life: lifeOf(header) }
 
   let tag = encoded.tag
   let sizeBytes = encoded.bytes.length
   let frames = 0
   let lastFrameBytes = 0
-  let zeros = 0
+  // Where the bytes below end, and those that lie ahead in any way.
+  const bottom = below?.sizeBytes ?? 0
+  let reach = bottom
   let mayFill = true
-  let isFilled = false
-  const temporary = temporaryName(name)
-  const handle: AppendHandle = await files.create(temporary)
+  let isAhead = below !== null
+  let isSynced = false
+  const temporary = spare?.name ?? temporaryName(name)
+  const handle: AppendHandle =
+    below === null || files.reuse === undefined ? await files.create(temporary) : await files.reuse(temporary)
+  const blockBytes = handle.ahead?.blockBytes ?? 1
+  const sync: AppendHandle['sync'] = async (options) => {
+    await handle.sync(options)
+    isSynced = true
+  }
   const discard = async (): Promise<void> => {
     await handle.close()
     await files.remove(temporary)
   }
   try {
-    await handle.append([encoded.bytes])
+    await handle.append([encoded.bytes], zerosBehind(sizeBytes, bottom, blockBytes))
   } catch (error) {
     await discard().catch(() => undefined)
     throw error
@@ -79,22 +106,22 @@ export async function createSealedFile(log: LogContext, name: string, wanted: Ne
       )
       // Counted before the write: a number must not serve twice, even if the write fails half-way.
       frames += 1
-      await handle.append(sealed.parts)
+      isSynced = false
+      await handle.append(sealed.parts, zerosBehind(sizeBytes + sealed.lengthBytes, bottom, blockBytes))
       tag = new Uint8Array(sealed.tag)
       sizeBytes += sealed.lengthBytes
       key.release?.(sealed.body)
       lastFrameBytes = sealed.lengthBytes
-      zeros = Math.max(0, zeros - sealed.lengthBytes)
     },
-    sync: handle.sync,
+    sync,
     fillAhead: async () => {
       const { ahead } = handle
-      if (ahead === undefined || !mayFill || zeros >= lastFrameBytes) return
+      if (ahead === undefined || !mayFill || reach - sizeBytes >= lastFrameBytes) return
       if (lastFrameBytes * FRAMES_A_STEP > ahead.stepBytes) return
-      isFilled = true
+      isAhead = true
       try {
         await ahead.fill()
-        zeros = ahead.stepBytes
+        reach = Math.max(reach, sizeBytes + ahead.stepBytes)
       } catch (error) {
         // There is room for entries still, so there is nothing to stop for.
         if (!(error instanceof RaftLogError && error.code === 'DISK_FULL')) throw error
@@ -102,14 +129,14 @@ export async function createSealedFile(log: LogContext, name: string, wanted: Ne
       }
     },
     cutAhead: async () => {
-      if (handle.ahead === undefined || !isFilled) return false
+      if (handle.ahead === undefined || !isAhead) return false
       await handle.ahead.cut()
-      isFilled = false
-      zeros = 0
+      isAhead = false
+      reach = 0
       return true
     },
     publish: async () => {
-      await handle.sync()
+      if (!isSynced) await sync()
       await files.rename(temporary, name)
       await files.syncDirectory()
     },

@@ -49,7 +49,7 @@ export interface RotationOptions {
 /** What opening found at the end of the log after a crash. */
 export interface Repair {
   readonly file: string
-  /** Bytes of a frame that never was acknowledged. */
+  /** Bytes of a frame that never was acknowledged, as far as they can be told from what was there before. */
   readonly droppedBytes: number
 }
 

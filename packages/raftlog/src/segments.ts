@@ -1,17 +1,18 @@
 import type { ChainPlace } from './anchor/chain-place.ts'
 import type { Commit } from './commit-loop.ts'
 import type { Segment } from './directory-scan.ts'
-import type { Position } from './entry.ts'
+import type { Entry, Position } from './entry.ts'
 import { FILE_KIND } from './file-header.ts'
 import { segmentName } from './file-names.ts'
 import { FRAME_TYPE } from './frame.ts'
 import { encodeHardState, type HardState } from './hard-state.ts'
 import { formatHex } from './hex.ts'
 import type { LogContext } from './log-context.ts'
-import { reaches, replay } from './replay.ts'
+import { type ReplayRange, reaches, replay } from './replay.ts'
 import { framesOf } from './reseal.ts'
 import { createSealedFile, type SealedFile } from './sealed-file.ts'
 import type { Anchor } from './snapshot-file.ts'
+import { spareFiles } from './spare-files.ts'
 import type { TermRuns } from './term-runs.ts'
 
 /** What a row of segments starts from. */
@@ -36,6 +37,8 @@ export interface Segments {
   readonly place: () => ChainPlace
   /** Terms of durable entries, from the newest snapshot on. */
   readonly terms: TermRuns
+  /** Replays what is durable at the moment of the call. */
+  readonly read: (range: ReplayRange) => AsyncGenerator<readonly Entry[], void, void>
   /** The last durable hard state. */
   readonly state: () => HardState | null
   /**
@@ -67,6 +70,7 @@ const least = (segments: readonly Segment[], otherwise: bigint): bigint =>
 
 export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes: number): Segments {
   const { terms } = start
+  const spares = spareFiles(log)
   let older = [...start.segments]
   let active: SealedFile | null = null
   let isBlank = false
@@ -93,7 +97,7 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     const index = from.index + 1n
     const wanted = { kind, sequence, index, term: from.term, previous: lastTag }
     const { begin = state } = more
-    const file = await createSealedFile(log, segmentName(sequence), wanted)
+    const file = await createSealedFile(log, segmentName(sequence), wanted, spares.take())
     try {
       if (begin !== null) {
         await write(file, { index, term: from.term, count: 0, body: encodeHardState(begin), state: begin })
@@ -116,6 +120,16 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     lastTag = file.tag()
     return file
   }
+  const held = async function* (
+    batches: AsyncGenerator<readonly Entry[], void, void>,
+  ): AsyncGenerator<readonly Entry[], void, void> {
+    const release = spares.hold()
+    try {
+      yield* batches
+    } finally {
+      release()
+    }
+  }
   const positionAt = (index: bigint): Position => ({ index, term: terms.at(index) ?? 0n })
   const committed = ({ index, term, count, state: sent }: Commit): void => {
     if (count > 0) terms.put(index, term, BigInt(count))
@@ -131,6 +145,7 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
       return { sequence: newest?.header.sequence ?? 0n, offset: newest?.sizeBytes ?? 0, ...terms.last(), tag: lastTag }
     },
     terms,
+    read: (range) => held(replay(log, list(), range)),
     state: () => state,
     commit: async (commit) => {
       const { index, alone } = commit
@@ -199,10 +214,8 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
         const later = all.slice(at + 1)
         return later.length > 0 && unwanted(segment, least(later, terms.last().index + 1n))
       })
-      if (gone.length === 0) return
       older = older.filter((segment) => !gone.includes(segment))
-      for (const segment of gone) await log.files.remove(segment.name)
-      await log.files.syncDirectory()
+      await spares.drop(gone)
     },
     end: async () => {
       if (active === null) return
@@ -213,6 +226,7 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     },
     close: async () => {
       await active?.close()
+      await spares.clear()
     },
   }
 }

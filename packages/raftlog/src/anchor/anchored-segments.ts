@@ -9,10 +9,10 @@ export function anchoredSegments(segments: Segments, guard: AnchorGuard): Segmen
   const settle = async (): Promise<void> => {
     await guard.settle(segments.place)
   }
-  const { list, firstIndex, last, place, terms, state, close } = segments
+  const { list, firstIndex, last, place, terms, read, state, close } = segments
   return {
     // One by one: whatever else writes must say here what it does with the anchor.
-    ...{ list, firstIndex, last, place, terms, state, close },
+    ...{ list, firstIndex, last, place, terms, read, state, close },
     commit: async (commit) => {
       await segments.commit(commit)
       await guard.moved(segments.place)

@@ -3,7 +3,7 @@ import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { RaftLogError } from '../errors.ts'
-import type { AppendHandle, LogFiles, ReadHandle } from '../ports.ts'
+import type { AppendHandle, LogFiles, ReadHandle, WriteAhead } from '../ports.ts'
 import { lockDirectory } from './directory-lock.ts'
 import { flusher } from './flush.ts'
 import { readAhead, type SpareBuffer } from './read-ahead.ts'
@@ -17,6 +17,9 @@ const SYNC_WRITE_BYTES = 2 * 1024 * 1024
 // A flush of 1 KiB that finds its blocks written already takes about three quarters of the time. 256 KiB serve some 240 of
 // these, and holding up the event loop for a copy of so much takes less than the flush that follows.
 const ZEROS: Uint8Array = new Uint8Array(256 * 1024)
+
+// What file systems commonly write at least.
+const BLOCK_BYTES = 4096
 
 const datasync = promisify(fdatasync)
 
@@ -39,13 +42,17 @@ async function writeAll(handle: FileHandle, parts: readonly Uint8Array[], total:
   }
 }
 
-function appendHandle(handle: FileHandle, flush: ReturnType<typeof flusher>): AppendHandle {
+function appendHandle(
+  handle: FileHandle,
+  flush: ReturnType<typeof flusher>,
+): AppendHandle & { readonly ahead: WriteAhead } {
   let at = 0
   return {
-    append: async (parts) => {
+    append: async (parts, zeros = 0) => {
       const total = parts.reduce((sum, part) => sum + part.length, 0)
+      const written = zeros === 0 ? parts : [...parts, ZEROS.subarray(0, zeros)]
       try {
-        await writeAll(handle, parts, total, at)
+        await writeAll(handle, written, total + zeros, at)
       } catch (error) {
         throw systemError(error)
       }
@@ -65,6 +72,7 @@ function appendHandle(handle: FileHandle, flush: ReturnType<typeof flusher>): Ap
     },
     ahead: {
       stepBytes: ZEROS.length,
+      blockBytes: BLOCK_BYTES,
       fill: async () => {
         await guarded(() => {
           for (let written = 0; written < ZEROS.length; )
@@ -148,6 +156,11 @@ export function nodeFiles(directory: string, { isIdle = () => false }: NodeFiles
         // Not through a link that somebody may have put there.
         const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
         return appendHandle(await open(path(name), flags, PRIVATE_FILE), flush)
+      }),
+    reuse: async (name) =>
+      await guarded(async () => {
+        const handle = await open(path(name), constants.O_WRONLY | constants.O_NOFOLLOW)
+        return appendHandle(handle, flush)
       }),
     open: async (name) =>
       await guarded(async () => {

@@ -4,7 +4,7 @@ import { FILE_KIND } from '../file-header.ts'
 import { FRAME_TYPE, type FrameHead } from '../frame.ts'
 import type { HardState } from '../hard-state.ts'
 import { decodeBody } from '../segment-walk.ts'
-import { type SurveyedFile, type SurveyOptions, surveyFrames } from './frame-survey.ts'
+import { type SurveyedFile, type SurveyOptions, surveyFrames, type TailContent } from './frame-survey.ts'
 
 /** A frame that is good in its place. */
 export interface SurveyedFrame {
@@ -31,7 +31,7 @@ export type FileStep =
       /** Head or tag of the frame that is given next, which is known all the same. */
       readonly isMended: boolean
     }
-  | { readonly kind: 'tail'; readonly offset: number; readonly lengthBytes: number; readonly holds: 'torn' | 'zeros' }
+  | { readonly kind: 'tail'; readonly offset: number; readonly lengthBytes: number; readonly holds: TailContent }
 
 /** Keeps count of what may follow in a file; says what is wrong with a frame, or null. */
 interface Order {

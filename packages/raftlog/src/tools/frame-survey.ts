@@ -1,10 +1,9 @@
 import { type ByteWindow, byteWindow } from '../byte-window.ts'
 import type { RaftLogErrorCode } from '../errors.ts'
-import { type DecodedHeader, TAG_BYTES } from '../file-header.ts'
+import { type DecodedHeader, lifeOf, TAG_BYTES } from '../file-header.ts'
 import {
   decodeFrameHead,
   FRAME_HEAD_BYTES,
-  FRAME_MARK,
   FRAME_OVERHEAD_BYTES,
   type FrameContext,
   type FrameHead,
@@ -12,7 +11,7 @@ import {
   openFrame,
 } from '../frame.ts'
 import type { CipherSuite, ReadHandle } from '../ports.ts'
-import { isTornTail, isZeros, readTail } from '../torn-tail.ts'
+import { marks, mayStandIn, type Tail, tailAt } from '../torn-tail.ts'
 import { oneByteChanges } from './one-byte.ts'
 import { trueTag } from './true-tag.ts'
 
@@ -23,6 +22,9 @@ export interface SurveyedFile {
   readonly header: DecodedHeader
   readonly frames: FrameContext | null
 }
+
+/** What may lie behind the last frame of a log: see {@link Tail}. */
+export type TailContent = Exclude<Tail['holds'], 'damage'>
 
 /** What a survey met next. Every byte behind the header belongs to a step. */
 export type SurveyStep =
@@ -44,8 +46,8 @@ export type SurveyStep =
       /** Head or tag of the frame that is given next, which is known all the same. */
       readonly isMended: boolean
     }
-  /** What a crash left of a frame that never was acknowledged, or zeros that were written ahead. */
-  | { readonly kind: 'tail'; readonly offset: number; readonly lengthBytes: number; readonly holds: 'torn' | 'zeros' }
+  /** What lies behind the last frame, and is no damage. */
+  | { readonly kind: 'tail'; readonly offset: number; readonly lengthBytes: number; readonly holds: TailContent }
 
 /** Options of {@link surveyFrames}. */
 export interface SurveyOptions {
@@ -103,23 +105,15 @@ async function look(file: SurveyedFile, window: ByteWindow, here: Here, suite: C
   if (left < FRAME_HEAD_BYTES) return bad('RECORD_TRUNCATED')
   const headBytes = await view(window, here.offset, FRAME_HEAD_BYTES)
   const head = decodeFrameHead(headBytes, suite)
-  if (head === null) return bad('RECORD_NOT_AUTHENTIC')
-  if (!isLinked(headBytes, here.previous)) return bad('RECORD_NOT_AUTHENTIC', head, true)
+  if (head === null || head.life === file.header.over) return bad('RECORD_NOT_AUTHENTIC')
+  if (!mayStandIn(file.header, head) || !isLinked(headBytes, here.previous))
+    return bad('RECORD_NOT_AUTHENTIC', head, true)
   const length = FRAME_OVERHEAD_BYTES + head.bodyBytes
   if (left < length) return bad('RECORD_TRUNCATED', head)
   const frame = await view(window, here.offset, length)
   const body = file.frames === null ? null : openFrame(file.frames, here, frame)
   if (body === null && file.frames !== null) return bad('RECORD_NOT_AUTHENTIC', head)
   return { kind: 'good', head, body, tag: new Uint8Array(frame.subarray(length - TAG_BYTES)) }
-}
-
-/** Places from `from` on at which a head may begin and ends within these bytes, which lie at `base` of their file. */
-function* marks(bytes: Uint8Array, base: number, from: number): Generator<number, void, void> {
-  const [first = 0, second = 0] = FRAME_MARK
-  for (let at = bytes.indexOf(first, from - base); at >= 0; at = bytes.indexOf(first, at + 1)) {
-    if (at + FRAME_HEAD_BYTES > bytes.length) return
-    if (bytes[at + 1] === second) yield base + at
-  }
 }
 
 /**
@@ -134,17 +128,19 @@ async function search(
   budget: { bytes: number },
 ): Promise<Here | null> {
   const limit = file.handle.sizeBytes
+  const life = lifeOf(file.header)
   for (let start = from.offset + 1; start + FRAME_HEAD_BYTES <= limit; start += SCAN_BYTES) {
     signal?.throwIfAborted()
     // A copy: looking at a candidate moves the window.
     const base = Math.max(start - TAG_BYTES, file.header.lengthBytes)
     const until = Math.min(start + SCAN_BYTES + FRAME_HEAD_BYTES - 1, limit)
     const bytes = new Uint8Array(await view(window, base, until - base))
-    for (const at of marks(bytes, base, Math.max(start, base + TAG_BYTES))) {
-      const headBytes = bytes.subarray(at - base, at - base + FRAME_HEAD_BYTES)
+    for (const inside of marks(bytes, Math.max(start - base, TAG_BYTES))) {
+      const at = base + inside
+      const headBytes = bytes.subarray(inside, inside + FRAME_HEAD_BYTES)
       const head = decodeFrameHead(headBytes, suite)
-      const previous = new Uint8Array(bytes.subarray(at - base - TAG_BYTES, at - base))
-      if (head === null || !isLinked(headBytes, previous)) continue
+      const previous = new Uint8Array(bytes.subarray(inside - TAG_BYTES, inside))
+      if (head?.life !== life || !isLinked(headBytes, previous)) continue
       const most = from.number + 1 + Math.floor((at - from.offset) / FRAME_OVERHEAD_BYTES)
       for (let number = from.number + 1; number <= most; number += 1) {
         const here = { offset: at, number, previous }
@@ -174,7 +170,7 @@ async function mendHead(
   for (const bytes of oneByteChanges(found, suite)) {
     const head = decodeFrameHead(bytes, suite)
     const length = FRAME_OVERHEAD_BYTES + (head?.bodyBytes ?? 0)
-    if (head === null || !isLinked(bytes, here.previous) || left < length) continue
+    if (head?.life !== lifeOf(file.header) || !isLinked(bytes, here.previous) || left < length) continue
     const frame = new Uint8Array(await view(window, here.offset, length))
     frame.set(bytes)
     const body = openFrame(file.frames, here, frame)
@@ -233,9 +229,9 @@ export async function* surveyFrames(
       if (mended === null) {
         const next = await search(file, window, here, options, budget)
         if (next === null && mayBeTorn && !isDisplaced) {
-          const rest = await readTail(file.handle, offset)
-          if (isTornTail(rest, suite)) {
-            yield { kind: 'tail', offset, lengthBytes: limit - offset, holds: isZeros(rest) ? 'zeros' : 'torn' }
+          const { holds } = await tailAt(file.handle, offset, file.header, suite)
+          if (holds !== 'damage') {
+            yield { kind: 'tail', offset, lengthBytes: limit - offset, holds }
             return
           }
         }

@@ -62,13 +62,16 @@ export type Inspected =
       readonly vote: string | null
       readonly commit: bigint
     }
-  /** What a crash may have left of an unfinished frame, or zeros that were written ahead. It is no damage. */
+  /**
+   * What a crash may have left of an unfinished frame, zeros that were written ahead, or what is left of an earlier segment
+   * that this one is written over. It is no damage.
+   */
   | {
       readonly type: 'tail'
       readonly file: string
       readonly offset: number
       readonly sizeBytes: number
-      readonly holds: 'torn' | 'zeros'
+      readonly holds: 'torn' | 'zeros' | 'earlier'
     }
   | {
       readonly type: 'damage'
@@ -81,7 +84,8 @@ export type Inspected =
 
 /** The clear fields of a header. */
 export interface InspectedHeader {
-  readonly version: 1
+  /** 2 if it is written over an earlier file. */
+  readonly version: 1 | 2
   readonly sequence: bigint
   readonly index: bigint
   readonly term: bigint
@@ -234,7 +238,7 @@ const describe = (header: DecodedHeader | null): InspectedHeader | null =>
   header === null
     ? null
     : {
-        version: 1,
+        version: header.over === null ? 1 : 2,
         sequence: header.sequence,
         index: header.index,
         term: header.term,

@@ -4,17 +4,19 @@ import { type LogContext, proveHeader } from '../log-context.ts'
 import type { ReadHandle } from '../ports.ts'
 import { oneByteChanges } from './one-byte.ts'
 
-// Where docs/log-format.md puts them.
+// Where docs/log-format.md puts them; the ids in version 1 and in version 2.
 const LENGTH_AT = 6
-const IDS_AT = 96
-const MIN_BYTES: number = IDS_AT + 2 + TAG_BYTES + 4
+const IDS_AT = [96, 100] as const
+const MIN_BYTES: number = IDS_AT[0] + 2 + TAG_BYTES + 4
 
 /** The lengths that a header may have: what it says, and what its ids add up to. */
 function lengths(bytes: Uint8Array): readonly number[] {
   const stated = ((bytes[LENGTH_AT] ?? 0) << 8) | (bytes[LENGTH_AT + 1] ?? 0)
-  const cluster = bytes[IDS_AT] ?? 0
-  const summed = MIN_BYTES + cluster + (bytes[IDS_AT + 1 + cluster] ?? 0)
-  return [...new Set([stated, summed])].filter((length) => length >= MIN_BYTES && length <= bytes.length)
+  const summed = IDS_AT.map((at) => {
+    const cluster = bytes[at] ?? 0
+    return at - IDS_AT[0] + MIN_BYTES + cluster + (bytes[at + 1 + cluster] ?? 0)
+  })
+  return [...new Set([stated, ...summed])].filter((length) => length >= MIN_BYTES && length <= bytes.length)
 }
 
 /** A file whose first bytes read as these. */

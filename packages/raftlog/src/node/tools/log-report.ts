@@ -45,10 +45,16 @@ export function formatInspected(seen: Inspected): string {
     case 'state':
       return `    hard state: term ${seen.term}, vote ${seen.vote ?? 'none'}, commit ${seen.commit}`
     case 'tail':
-      return `  ${seen.offset}: ${seen.sizeBytes} bytes ${seen.holds === 'zeros' ? 'written ahead' : 'of an unfinished frame'}`
+      return `  ${seen.offset}: ${seen.sizeBytes} bytes ${TAILS[seen.holds]}`
     case 'damage':
       return `  ${seen.offset}: DAMAGED, ${seen.sizeBytes} bytes, ${seen.code}`
   }
+}
+
+const TAILS: Readonly<Record<Extract<Inspected, { readonly type: 'tail' }>['holds'], string>> = {
+  zeros: 'written ahead',
+  earlier: 'of an earlier segment',
+  torn: 'of an unfinished frame',
 }
 
 const KIND: Readonly<Record<Finding['kind'], string>> = {
