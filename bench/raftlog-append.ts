@@ -60,12 +60,19 @@ function logClients(name: string, log: SealedLog, count: number): Contestant {
     units: count,
     run: async () => {
       await Promise.all(records.map(async (record) => await log.append(record)))
-      if (log.lastIndex - (log.snapshotAt?.index ?? 0n) < KEPT_ENTRIES) return
-      // Beside the clients, as in a host; it must end before the next one is due.
-      await compacting
-      compacting = compact(log)
+      if (compacting !== null || log.lastIndex - (log.snapshotAt?.index ?? 0n) < KEPT_ENTRIES) return
+      // Beside the clients, as in a host.
+      compacting = compact(log).finally(() => {
+        compacting = null
+      })
     },
   }
+}
+
+/** Lets a log live until old segments are written over: from then on it goes on as it will for good. */
+async function settle(log: SealedLog): Promise<void> {
+  const { run } = logClients('', log, CLIENTS)
+  while ((log.snapshotAt?.index ?? 0n) < 2n * KEPT_ENTRIES) await run()
 }
 
 /** The suite with a checksum in the place of encryption. */
@@ -136,12 +143,14 @@ export const append: Area = async function* (effort) {
       keys: fileKeyStore(join(directory, 'keys')),
       wrapper: clearWrapper,
     })
+    await settle(log)
     const raw = rawAppends('raw write + fdatasync each', fd, 1)
     const one = (await race([logClients('leastwise', log, 1), raw], many)) as [Standing, Standing]
     yield ratioRow({ job: 'append: 1 client, 1 KiB', unit: 'records/s', atLeast: 0.8 }, ...one)
 
     const batch = rawAppends(`raw, ${CLIENTS} records a sync`, fd, CLIENTS)
     await using plain = await createUnsealed(join(directory, 'unsealed'))
+    await settle(plain)
     const contestants = [
       logClients('leastwise', log, CLIENTS),
       raw,

@@ -67,7 +67,7 @@ export async function createSealedFile(
   let frames = 0
   let lastFrameBytes = 0
   // Where the bytes below end, and those that lie ahead in any way.
-  const bottom = below?.sizeBytes ?? 0
+  let bottom = below?.sizeBytes ?? 0
   let reach = bottom
   let mayFill = true
   let isAhead = below !== null
@@ -132,6 +132,7 @@ export async function createSealedFile(
       if (handle.ahead === undefined || !isAhead) return false
       await handle.ahead.cut()
       isAhead = false
+      bottom = 0
       reach = 0
       return true
     },
