@@ -51,8 +51,8 @@ async function compact(log: SealedLog): Promise<void> {
   await log.compact(index)
 }
 
-/** Clients that each append one record and wait until it is durable. */
-function logClients(name: string, log: SealedLog, count: number): Contestant {
+/** Clients that each append one record and wait until it is durable; their host compacts, or has the log grow for ever. */
+function logClients(name: string, log: SealedLog, count: number, compacts = true): Contestant {
   const records = recordsOf(count, RECORD_BYTES).map((record) => [record])
   let compacting: Promise<void> | null = null
   return {
@@ -60,7 +60,7 @@ function logClients(name: string, log: SealedLog, count: number): Contestant {
     units: count,
     run: async () => {
       await Promise.all(records.map(async (record) => await log.append(record)))
-      if (compacting !== null || log.lastIndex - (log.snapshotAt?.index ?? 0n) < KEPT_ENTRIES) return
+      if (!compacts || compacting !== null || log.lastIndex - (log.snapshotAt?.index ?? 0n) < KEPT_ENTRIES) return
       // Beside the clients, as in a host.
       compacting = compact(log).finally(() => {
         compacting = null
@@ -91,6 +91,15 @@ const unsealed: CipherSuite = {
     }
   },
 }
+
+const createSealed = async (directory: string): Promise<SealedLog> =>
+  await createLog({
+    directory,
+    clusterId: 'bench',
+    logId: 'bench',
+    keys: fileKeyStore(`${directory}.keys`),
+    wrapper: clearWrapper,
+  })
 
 const createUnsealed = async (directory: string): Promise<SealedLog> =>
   await createSealedLog({
@@ -136,13 +145,7 @@ export const append: Area = async function* (effort) {
   const directory = diskDirectory()
   const fd = openSync(join(directory, 'raw'), 'w')
   try {
-    await using log = await createLog({
-      directory: join(directory, 'log'),
-      clusterId: 'bench',
-      logId: 'bench',
-      keys: fileKeyStore(join(directory, 'keys')),
-      wrapper: clearWrapper,
-    })
+    await using log = await createSealed(join(directory, 'log'))
     await settle(log)
     const raw = rawAppends('raw write + fdatasync each', fd, 1)
     const one = (await race([logClients('leastwise', log, 1), raw], many)) as [Standing, Standing]
@@ -151,17 +154,22 @@ export const append: Area = async function* (effort) {
     const batch = rawAppends(`raw, ${CLIENTS} records a sync`, fd, CLIENTS)
     await using plain = await createUnsealed(join(directory, 'unsealed'))
     await settle(plain)
+    await using growing = await createSealed(join(directory, 'growing'))
     const contestants = [
       logClients('leastwise', log, CLIENTS),
       raw,
       batch,
       logClients('the same log, not sealed', plain, CLIENTS),
+      logClients('a log that is never compacted', growing, CLIENTS, false),
     ]
-    const [ours, single, together, bare] = (await race(contestants, short)) as [Standing, Standing, Standing, Standing]
+    const standings = await race(contestants, short)
+    const [ours, single, together, bare, grown] = standings as [Standing, Standing, Standing, Standing, Standing]
     const job = `append: ${CLIENTS} clients, 1 KiB`
     yield ratioRow({ job, unit: 'records/s', atLeast: 20 }, ours, single)
     yield ratioRow({ job, unit: 'records/s', atLeast: 0.2 }, ours, together)
     yield ratioRow({ job, unit: 'records/s', atLeast: 0.5 }, ours, bare)
+    // Below that, old segments would better be removed than written over.
+    yield ratioRow({ job, unit: 'records/s', atLeast: 1 }, ours, grown)
 
     const level = await levelClients(directory, CLIENTS, RECORD_BYTES)
     const sqlite = await sqliteTransactions(directory, CLIENTS, RECORD_BYTES)
