@@ -80,15 +80,78 @@ describe('scanFiles', () => {
     expect(found).toEqual(paths.map((_path, shift) => (1 << 18) - shift))
   })
 
-  it('reads UTF-16 that says so, in its own columns', async () => {
+  const wider = (text: string, stride: number, at: number): Buffer => {
+    const bytes = Buffer.alloc(text.length * stride)
+    for (let index = 0; index < text.length; index += 1) bytes[index * stride + at] = text.charCodeAt(index)
+    return bytes
+  }
+  const LITTLE = Buffer.from([0xff, 0xfe])
+  const BIG = Buffer.from([0xfe, 0xff])
+  const TEXT = `x\n  ${TOKEN}`
+  const ZEROS = Buffer.alloc(2)
+
+  it.each([
+    ['UTF-16 with the little-endian mark', Buffer.from(`\ufeffä\r\n  ${TOKEN}\r\n`, 'utf16le')],
+    ['UTF-16 with the big-endian mark', Buffer.from(`\ufeffä\r\n  ${TOKEN}\r\n`, 'utf16le').swap16()],
+    ['UTF-16 without a mark, little-endian', wider(TEXT, 2, 0)],
+    ['UTF-16 without a mark, big-endian', wider(TEXT, 2, 1)],
+    ['UTF-32, little-endian', Buffer.concat([LITTLE, ZEROS, wider(TEXT, 4, 0)])],
+    ['UTF-32, big-endian', Buffer.concat([ZEROS, BIG, wider(TEXT, 4, 3)])],
+    ['other letters of UTF-16 with the byte of a line feed', Buffer.from(`\ufeffਅĊ\n  ${TOKEN}`, 'utf16le')],
+  ])('reads %s, in its own columns', async (_form, bytes) => {
     const dir = tempDir()
-    writeFileSync(join(dir, 'wide'), Buffer.from(`\ufeffä\r\n  ${TOKEN}\r\n`, 'utf16le'))
-    writeFileSync(join(dir, 'mark-only'), Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(KEY)]))
+    writeFileSync(join(dir, 'wide'), bytes)
+    expect(brief(await scan([dir]), dir)).toEqual(['wide content 2:3 join-token', `wide ${bytes.length}`])
+    // The mark is no letter.
+    const first = bytes.subarray(0, 2).equals(LITTLE) || bytes.subarray(0, 2).equals(BIG) ? bytes.subarray(0, 2) : ZEROS
+    writeFileSync(join(dir, 'wide'), Buffer.concat([first, Buffer.from(KEY, 'utf16le')]))
+    const [found] = await scan([dir])
+    expect(found).toMatchObject({ leak: { line: 1, length: KEY.length, kind: 'unlock-key' } })
+    expect(found).toMatchObject({ leak: { column: first === ZEROS ? 2 : 1 } })
+  })
+
+  it('finds letters of two and four bytes in the middle of a binary file, at odd places too, and everything only once', async () => {
+    const dir = tempDir()
+    const parts = [Buffer.alloc(7, 1), wider(KEY, 2, 0), Buffer.from('\x01\x02'), wider(TOKEN, 4, 0), Buffer.from(KEY)]
+    writeFileSync(join(dir, 'file'), Buffer.concat(parts))
+    writeFileSync(join(dir, 'gaps'), wider(KEY, 3, 0))
+    writeFileSync(join(dir, 'marks'), Buffer.concat([LITTLE, Buffer.from(KEY)]))
+    writeFileSync(join(dir, 'mixed'), Buffer.from(Array.from(KEY).join('-')))
     expect(brief(await scan([dir]), dir)).toEqual([
-      'mark-only content 1:3 unlock-key',
-      'mark-only 54',
-      'wide content 2:3 join-token',
-      'wide 186',
+      'file content 1:454 unlock-key',
+      'file content 1:4 unlock-key',
+      'file content 1:29 join-token',
+      `file ${7 + 104 + 2 + 340 + 52}`,
+      'gaps 156',
+      'marks content 1:3 unlock-key',
+      'marks 54',
+      'mixed 103',
+    ])
+  })
+
+  it('finds letters of two bytes across any two reads', async () => {
+    const dir = tempDir()
+    const paths: string[] = []
+    for (let shift = 0; shift <= 2 * KEY.length; shift += 7) {
+      paths.push(join(dir, String(shift)))
+      writeFileSync(paths.at(-1)!, Buffer.concat([Buffer.alloc((1 << 18) - shift, 'x'), wider(KEY, 2, 0)]))
+    }
+    const found = (await scan(paths)).flatMap((finding) => (finding.type === 'leak' ? [finding.leak.offset] : []))
+    expect(found).toEqual(paths.map((_path, at) => Math.floor(((1 << 18) - 7 * at) / 2)))
+  })
+
+  it.skipIf(!onLinux)('reads files whose names are no UTF-8, and what is below such directories', async () => {
+    const dir = tempDir()
+    const named = (...parts: readonly (string | number)[]): Buffer =>
+      Buffer.concat([dir, ...parts].map((part) => (typeof part === 'number' ? Buffer.of(part) : Buffer.from(part))))
+    writeFileSync(named('/caf', 0xe9), KEY)
+    mkdirSync(named('/d', 0xff))
+    writeFileSync(named('/d', 0xff, '/x'), TOKEN)
+    expect(brief(await scan([dir]), dir)).toEqual([
+      'caf\ufffd content 1:1 unlock-key',
+      'caf\ufffd 52',
+      'd\ufffd/x content 1:1 join-token',
+      'd\ufffd/x 85',
     ])
   })
 
@@ -224,7 +287,13 @@ describe('the byte scanner', () => {
         maxLength: 6,
       },
     )
-    .chain((parts) => fc.constantFrom(Buffer.from(parts.join('')), Buffer.from(`\ufeff${parts.join('')}`, 'utf16le')))
+    .chain((parts) =>
+      fc.constantFrom(
+        Buffer.from(parts.join('')),
+        Buffer.from(`\ufeff${parts.join('')}`, 'utf16le'),
+        Buffer.from(parts.join(''), 'utf16le').swap16(),
+      ),
+    )
 
   it('finds the same however the bytes are cut', () => {
     fc.assert(

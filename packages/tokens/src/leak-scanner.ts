@@ -9,7 +9,7 @@ export interface Leak {
   readonly kind: LeakKind
   /** From 1. A line feed ends a line. */
   readonly line: number
-  /** From 1, in UTF-16 code units, as JavaScript counts; in the bytes of a file that is not UTF-16. */
+  /** From 1, in UTF-16 code units, as JavaScript counts; in a file in bytes, or in letters where each takes two or four. */
   readonly column: number
   /** From 0, from the start of the whole text, in the units of `column`. */
   readonly offset: number

@@ -19,6 +19,9 @@ export interface ScanFilesOptions {
 }
 
 interface Place {
+  /** As the system has it: a name need not be UTF-8. */
+  readonly bytes: Buffer
+  /** The same to be shown, which may be another path. */
   readonly path: string
   /** How much of the path is its own name and not that of a directory which was visited before. */
   readonly nameLength: number
@@ -29,7 +32,7 @@ interface Place {
  * Finds leaks in files, and in the names of files.
  *
  * Directories are walked to their end, in the order of names, hidden ones too. Files of any kind are read, byte by byte and in constant
- * memory. Symbolic links are not followed, and pipes, sockets and devices are not opened: met on the way they are passed over, named in
+ * memory, whatever their names are made of. Symbolic links are not followed, and pipes, sockets and devices are not opened: met on the way they are passed over, named in
  * `paths` they are told as unread. Trouble with one file is told and does not end the scan.
  *
  * @param paths - Files and directories.
@@ -45,20 +48,17 @@ export async function* scanFiles(
     throw new RangeError('maxFileBytes is not a whole number from 0')
   }
   for (const path of paths) {
-    const ahead: Place[] = [{ path, nameLength: path.length, named: true }]
+    const ahead: Place[] = [{ bytes: Buffer.from(path), path, nameLength: path.length, named: true }]
     for (let place = ahead.pop(); place !== undefined; place = ahead.pop()) {
       signal.throwIfAborted()
       yield* leaksInName(place.path, place.nameLength)
       const shown = redact(place.path)
       try {
-        const status = await lstat(place.path)
+        const status = await lstat(place.bytes)
         if (status.isDirectory()) {
-          const names = (await readdir(place.path)).sort().reverse()
-          // Not `join`, which shortens `link/..` to another directory.
-          const parent = place.path.endsWith('/') ? place.path : `${place.path}/`
-          for (const name of names) ahead.push({ path: parent + name, nameLength: name.length, named: false })
+          ahead.push(...(await entriesOf(place)))
         } else if (status.isFile()) {
-          yield* scanFile(place.path, shown, signal, maxFileBytes)
+          yield* scanFile(place.bytes, shown, signal, maxFileBytes)
         } else if (place.named) {
           yield { type: 'unread', path: shown, reason: status.isSymbolicLink() ? 'symbolic-link' : 'special-file' }
         }
@@ -70,8 +70,22 @@ export async function* scanFiles(
   }
 }
 
+/** What stands in a directory, in the order in which it is taken from the end of a list. */
+async function entriesOf({ bytes, path }: Place): Promise<readonly Place[]> {
+  const names = await readdir(bytes, { encoding: 'buffer' })
+  // Not `join`, which shortens `link/..` to another directory.
+  const slash = path.endsWith('/') ? '' : '/'
+  return names
+    .sort((a, b) => b.compare(a))
+    .map((name) => {
+      const text = name.toString()
+      const inside = Buffer.concat([bytes, Buffer.from(slash), name])
+      return { bytes: inside, path: path + slash + text, nameLength: text.length, named: false }
+    })
+}
+
 async function* scanFile(
-  path: string,
+  path: Buffer,
   shown: string,
   signal: AbortSignal,
   maxBytes: number,
