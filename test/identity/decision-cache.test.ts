@@ -41,6 +41,23 @@ it('forgets by the clock that it was given', async () => {
   expect(cache.recall('a', 1, decide)).toBe('decision 2')
 })
 
+it('keeps nothing for longer because the clock was set back, or began at zero', () => {
+  for (const start of [Date.UTC(2026, 10, 21), 0]) {
+    const { decide } = counted()
+    let now = start
+    const cache = createDecisionCache<string>({ max: 10, ttlMs: 1000, clock: { now: () => now } })
+    cache.recall('a', 1, decide)
+    now = start + 1001
+    expect(cache.recall('a', 1, decide)).toBe('decision 2')
+    now -= 86_400_000
+    expect(cache.recall('a', 1, decide)).toBe('decision 3')
+    now += 1000
+    expect(cache.recall('a', 1, decide)).toBe('decision 3')
+    now += 1
+    expect(cache.recall('a', 1, decide)).toBe('decision 4')
+  }
+})
+
 it('does not outlive the decision itself, and does not keep one that is over', async () => {
   const { decide } = counted()
   const clock = manualClock()

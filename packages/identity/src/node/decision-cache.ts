@@ -30,27 +30,26 @@ export interface DecisionCache<Decision> {
 interface Kept<Decision> {
   readonly epoch: number
   readonly decision: Decision
+  /** When it was decided, and until when it holds; both belong to it. A clock that is set back leaves this period too. */
+  readonly from: number
+  readonly to: number
 }
 
 /** A bounded {@link DecisionCache}. A decision may be any value but `undefined`; it is handed out as it is. */
 export function createDecisionCache<Decision>(options: DecisionCacheOptions<Decision>): DecisionCache<Decision> {
   const { max, ttlMs, clock, expiresAt } = options
-  const kept = new LRUCache<string, Kept<Decision>>({
-    max,
-    ttl: ttlMs,
-    // The clock is asked each time: a cached instant would be reset by a real timer and not by the clock that was given.
-    ttlResolution: 0,
-    perf: { now: clock.now },
-  })
+  // Without the cache's own times: they end by a clock that only goes forward.
+  const kept = new LRUCache<string, Kept<Decision>>({ max })
   return {
     recall: (key, epoch, decide) => {
       const found = kept.get(key)
-      if (found?.epoch === epoch) return found.decision
+      const now = clock.now()
+      if (found?.epoch === epoch && found.from <= now && now <= found.to) return found.decision
+      // What is thrown now must not uncover what was decided before.
+      if (found !== undefined) kept.delete(key)
       const decision = decide()
-      const leftMs = expiresAt === undefined ? ttlMs : Math.min(ttlMs, expiresAt(decision) - clock.now())
-      // A ttl of 0 would mean "for ever" to the cache.
-      if (leftMs > 0) kept.set(key, { epoch, decision }, { ttl: leftMs })
-      else kept.delete(key)
+      const leftMs = expiresAt === undefined ? ttlMs : Math.min(ttlMs, expiresAt(decision) - now)
+      if (leftMs > 0) kept.set(key, { epoch, decision, from: now, to: now + leftMs })
       return decision
     },
     clear: () => {
