@@ -178,9 +178,45 @@ describe('no hot loop', () => {
         renew: async () => from(clock.now() - HOUR_MS, HOUR_MS + life),
       })
       await clock.advance(60_000)
-      expect(attemptsAt.length).toBe(60_000 / RENEWAL_BASE_MS + 1)
+      const pauses = attemptsAt.slice(1).map((at, index) => at - (attemptsAt[index] ?? 0))
+      expect(pauses.length).toBeGreaterThan(2)
+      expect(Math.min(...pauses)).toBeGreaterThanOrEqual(RENEWAL_BASE_MS)
       stop()
     }
+  })
+
+  it('when the issuer lives in the past for weeks: pauses grow as after failures, and it is over when its clock is set', async () => {
+    let behindMs = 100 * DAY_MS
+    const { clock, renewed, attemptsAt, stop } = run((now) => from(now - 80 * DAY_MS, 90 * DAY_MS), {
+      renew: async () => from(clock.now() - behindMs, 90 * DAY_MS),
+      jitter: () => 0.999,
+    })
+    await clock.advance(14 * DAY_MS)
+    const pauses = attemptsAt.slice(1).map((at, index) => at - (attemptsAt[index] ?? 0))
+    expect(pauses[0]).toBe(RENEWAL_BASE_MS)
+    for (const [index, pause] of pauses.entries()) expect(pause).toBeGreaterThanOrEqual(pauses[index - 1] ?? 0)
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(RENEWAL_CAP_MS)
+    expect(attemptsAt.length).toBeLessThan(14 * 24 * 1.1)
+    behindMs = 0
+    await clock.advance(RENEWAL_CAP_MS)
+    expect(renewed.at(-1)!.notBefore).toBeGreaterThan(clock.now() - RENEWAL_CAP_MS - 1)
+    const count = attemptsAt.length
+    await clock.advance(40 * DAY_MS)
+    expect(attemptsAt.length).toBe(count)
+    stop()
+  })
+
+  it('which leaves a short life its time: pauses are an eighth of what remains at most', async () => {
+    // As an engine's shortest life is: an hour, after the hour before it. Each draw is the earliest, so that all are due at once.
+    const { clock, attemptsAt, renewed, stop } = run((now) => from(now - HOUR_MS, 2 * HOUR_MS), {
+      renew: async () => from(clock.now() - HOUR_MS, 2 * HOUR_MS),
+    })
+    await clock.advance(DAY_MS)
+    expect(Math.max(...attemptsAt.slice(1).map((at, index) => at - (attemptsAt[index] ?? 0)))).toBeLessThanOrEqual(
+      HOUR_MS / 8,
+    )
+    expect(renewed.at(-1)!.notAfter).toBeGreaterThan(clock.now() + HOUR_MS / 2)
+    stop()
   })
 
   it('when the wake port always wakes', async () => {

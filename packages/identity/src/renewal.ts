@@ -48,8 +48,8 @@ export interface RenewalOptions<Identity extends Validity> {
  * Renews an identity for as long as the caller asks for the next one: at a random point between 50 % and 80 % of each life, at once
  * when that has passed, when poked, and after a failure with growing pauses, also late in life and after the end.
  *
- * No state of clock, certificate or port makes it a hot loop: two scheduled attempts are at least {@link RENEWAL_BASE_MS} apart,
- * a failed and the next one at least half of that, a poked one {@link POKE_SPACING_MS}. Time is read from the clock again after each
+ * No state of clock, certificate or port makes it a hot loop: two scheduled attempts are at least {@link RENEWAL_BASE_MS} apart, with pauses that grow as
+ * after failures while what comes is past its point already (the clock of node or issuer is wrong); a failed and the next one at least half of that, a poked one {@link POKE_SPACING_MS}. Time is read from the clock again after each
  * sleep of at most {@link MAX_SLEEP_MS}; a clock that is set back cannot lengthen a pause.
  *
  * @param current - The identity in use.
@@ -82,13 +82,22 @@ export async function* renewals<Identity extends Validity>(
     if (spacing > 0) await sleepOrWake(spacing, { clock, signal })
   }
 
-  let floorMs = 0
+  let renewedAt: number | null = null
+  // Renewals in a row that gave what had to be renewed at once.
+  let fruitless = 0
+  const renewalPause = (now: number, unit: number): number => {
+    const delay = renewalDelay(identity, now, unit)
+    if (renewedAt === null) return delay
+    fruitless = renewalDelay(identity, renewedAt, unit) > 0 ? 0 : fruitless + 1
+    const floor = fruitless === 0 ? 0 : retryDelay({ failures: fruitless, remainingMs: identity.notAfter - now, unit })
+    return Math.max(RENEWAL_BASE_MS, floor, delay)
+  }
   for (;;) {
     signal.throwIfAborted()
     const now = clock.now()
     const delay =
       attempts === 0
-        ? Math.max(floorMs, renewalDelay(identity, now, jitter()))
+        ? renewalPause(now, jitter())
         : retryDelay({ failures: attempts, remainingMs: identity.notAfter - now, unit: jitter() })
     await pause(now + delay, delay)
     report(null)
@@ -97,7 +106,7 @@ export async function* renewals<Identity extends Validity>(
       identity = await renew(identity, { signal })
       attempts = 0
       lastError = null
-      floorMs = RENEWAL_BASE_MS
+      renewedAt = clock.now()
     } catch (error) {
       signal.throwIfAborted()
       attempts += 1
