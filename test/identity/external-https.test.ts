@@ -223,6 +223,16 @@ describe('a POST over HTTPS', () => {
     expect(heard).toBe(0)
   })
 
+  it('waits for an answer under any deadline, also one that is longer than any timer', async () => {
+    const servers = await serverIdentity()
+    const url = await serve(servers, (_request, response) => {
+      setImmediate(() => response.end('{}'))
+    })
+    const http = httpsPost({ serverRoots: servers.root.pem, identity: () => null })
+    for (const deadlineMs of [2 ** 31, Number.POSITIVE_INFINITY])
+      await expect(http.post(asked(url, { deadlineMs }))).resolves.toMatchObject({ status: 200 })
+  })
+
   it('gives up a server that never answers, or never ends, after the deadline', async () => {
     const silent = await serve(open(), () => undefined)
     const endless = await serve(open(), (_, response) => response.write('{'))

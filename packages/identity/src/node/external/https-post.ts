@@ -5,6 +5,9 @@ import type { HttpAnswer, HttpPost, HttpRequest } from '../../external/ports.ts'
 import { anonymousContextOptions, secureContextOptions } from '../tls-options.ts'
 import { connectionFailure, tooLarge } from './post-failure.ts'
 
+// Longer timers fire at once (2^31 - 1 ms is the platform's limit); nobody waits for an answer that long.
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 /** What the client shows of itself. */
 export interface ClientIdentity {
   /** PKCS #8 DER. */
@@ -64,15 +67,18 @@ async function exchange(asked: HttpRequest, tls: ConnectionOptions): Promise<Htt
       // The reason itself, whatever it is.
       fail(signal.reason as Error)
     }
-    const timer = setTimeout(() => {
-      fail(
-        new IdentityError(
-          'EXTERNAL_CA_TIMEOUT',
-          `external ca gave no answer within ${deadlineMs} ms; try again, or see whether it is overloaded`,
-          { retryable: true },
-        ),
-      )
-    }, deadlineMs)
+    const timer = setTimeout(
+      () => {
+        fail(
+          new IdentityError(
+            'EXTERNAL_CA_TIMEOUT',
+            `external ca gave no answer within ${deadlineMs} ms; try again, or see whether it is overloaded`,
+            { retryable: true },
+          ),
+        )
+      },
+      Math.min(deadlineMs, LONGEST_TIMER_MS),
+    )
     signal.addEventListener('abort', onAbort, { once: true })
     outgoing.on('error', (error) => {
       fail(connectionFailure(error, outgoing.socket))
