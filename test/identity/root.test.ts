@@ -75,6 +75,12 @@ describe('createRoot', () => {
     await expect(createRoot({ now: NOW, serial: new Uint8Array(19) })).rejects.toThrow(RangeError)
     await expect(createRoot({ now: NOW, serial, lifetimeMs: 0 })).rejects.toThrow(RangeError)
     await expect(createRoot({ now: Number.NaN, serial })).rejects.toThrow(RangeError)
+    // No certificate can name such years.
+    await expect(createRoot({ now: Date.UTC(1940, 0), serial })).rejects.toThrow(RangeError)
+    await expect(createRoot({ now: Date.UTC(9990, 0), serial })).rejects.toThrow(RangeError)
+    const last = Date.UTC(9999, 11, 31, 23, 59, 59)
+    const { certificate } = await createRoot({ now: NOW, serial, lifetimeMs: last - NOW })
+    expect(certificate.notAfter).toBe(last)
     for (const commonName of ['', 'a'.repeat(65), 'é', 'a\n', 'a*'])
       await expect(createRoot({ now: NOW, serial, commonName })).rejects.toThrow(TypeError)
   })

@@ -39,6 +39,8 @@ const BACKDATE_MS = 60 * 60 * 1000
 const SERIAL_BYTES = 20
 const KEY = { name: 'ECDSA', namedCurve: 'P-256' }
 const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' }
+// The last year that a certificate can name (RFC 5280 section 4.1.2.5).
+const END_OF_TIME = Date.UTC(9999, 11, 31, 23, 59, 59)
 // Printable letters, and at most what X.520 allows for a common name.
 const COMMON_NAME = /^[A-Za-z0-9 '()+,\-./:=?]{1,64}$/u
 
@@ -55,8 +57,8 @@ export async function createRoot(options: RootOptions, crypto: Crypto = defaultC
   if (!COMMON_NAME.test(commonName)) throw new TypeError('commonName must be 1 to 64 printable letters')
   if (options.serial.length !== SERIAL_BYTES)
     throw new RangeError(`serial must be ${SERIAL_BYTES} bytes, got ${options.serial.length}`)
-  if (!(lifetimeMs > 0) || !Number.isFinite(now + lifetimeMs))
-    throw new RangeError('now and lifetimeMs must be numbers, lifetimeMs above zero')
+  if (!(lifetimeMs > 0) || !(now + lifetimeMs <= END_OF_TIME) || !(now >= BACKDATE_MS))
+    throw new RangeError('now and lifetimeMs must be numbers, lifetimeMs above zero and its end before the year 10000')
   const keys = await crypto.subtle.generateKey(KEY, true, ['sign', 'verify'])
   const certificate = await X509CertificateGenerator.createSelfSigned(
     {
