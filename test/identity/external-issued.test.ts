@@ -19,10 +19,11 @@ import {
   type Signer,
   verifyCrossSigned,
   verifyIssued,
+  verifyPeer,
 } from '@leastwise/identity'
 import { createNodeKey, systemVerifier as verifier } from '@leastwise/identity/node'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { encodeSequence } from '../../packages/identity/src/der/writer.ts'
+import { encodeElement, encodeSequence, encodeText } from '../../packages/identity/src/der/writer.ts'
 import { testClusterId, testNodeId } from '../support/test-authority.ts'
 import {
   altNames,
@@ -60,6 +61,13 @@ const unknown = (type: string, critical?: true): ForgedExtension => ({
   type,
   ...(critical === undefined ? {} : { critical }),
   value: encodeSequence(),
+})
+
+/** Critical constraints on names: one subtree, permitted (0xa0) or excluded (0xa1). */
+const boundTo = (tag: number, base: Uint8Array): ForgedExtension => ({
+  type: '2.5.29.30',
+  critical: true,
+  value: encodeSequence(encodeElement(tag, encodeSequence(base))),
 })
 
 const starts =
@@ -202,6 +210,21 @@ describe('a node certificate from an external CA', () => {
     ['a start too far back', 'ISSUED_LIFETIME_MISMATCH', starts(NOW - MAX_BACKDATE_MS - ISSUED_TOLERANCE_MS - 1000)],
     ['a start in the future', 'ISSUED_LIFETIME_MISMATCH', starts(NOW + ISSUED_TOLERANCE_MS + 1000)],
     ['another issuer', 'ISSUED_ISSUER_UNTRUSTED', (forgery) => ({ ...forgery, issuer: forgeName([CN, 'ca-9']) })],
+    [
+      'extended usages that must be understood',
+      'ISSUED_EXTENSION_UNEXPECTED',
+      withExtensions({ ...extKeyUsage(SERVER, CLIENT), critical: true }),
+    ],
+    [
+      'names that must be understood, beside a subject',
+      'ISSUED_EXTENSION_UNEXPECTED',
+      withExtensions({ ...altNames('swarm-worker', testNodeId(7)), critical: true }),
+    ],
+    [
+      'a key identifier that must be understood',
+      'ISSUED_EXTENSION_UNEXPECTED',
+      withExtensions({ ...subjectKeyId(keyId(9)), critical: true }),
+    ],
     ['another signature', 'ISSUED_ISSUER_UNTRUSTED', (forgery) => ({ ...forgery, signer: createNodeKey() })],
     ['the key identifier of another issuer', 'ISSUED_ISSUER_UNTRUSTED', withExtensions(authorityKeyId(keyId(99)))],
   ])('with %s is refused: %s', async (_, code, bend) => {
@@ -241,6 +264,62 @@ describe('a node certificate from an external CA', () => {
     const expected = { csr, grant: worker, now: NOW, roots: [ca.root], verifier }
     expect(await verifyIssued(below, { ...expected, intermediates: [cross] })).toBe(below)
     await expect(verifyIssued(below, expected)).rejects.toThrowCode('ISSUED_ISSUER_UNTRUSTED')
+  })
+
+  it.each<readonly [string, string, string, ForgedExtension]>([
+    ['for half of TLS', 'ISSUED_ISSUER_UNTRUSTED', 'PEER_ISSUER_UNFIT', extKeyUsage(SERVER)],
+    [
+      'that may give no mail address',
+      'ISSUED_NAMES_MISMATCH',
+      'PEER_NAMES_INVALID',
+      boundTo(0xa1, encodeText(0x81, 'example.org')),
+    ],
+    [
+      'that may give other names',
+      'ISSUED_ISSUER_UNTRUSTED',
+      'PEER_NAMES_FORBIDDEN',
+      boundTo(0xa0, encodeText(0x82, 'example.org')),
+    ],
+  ])('from an intermediate %s is refused (%s), as every peer refuses it (%s)', async (_, code, peers, more) => {
+    const key = createNodeKey()
+    const next = await fakeRoot(2, key)
+    const cross = await ca.sign(
+      askedOf(encodeCrossSignRequest(next, '')),
+      key.publicKey,
+      withExtensions(more, basicConstraints(true, 0)),
+    )
+    const asked = askedOf(encodeCfsslRequest(csr, worker, { now: NOW }))
+    const below = await ca.sign(asked, csr.publicKey, (forgery) => ({
+      ...withExtensions(authorityKeyId(keyId(2)))(forgery, asked),
+      issuer: next.subject.der,
+      signer: key,
+    }))
+    const trust = { now: NOW, roots: [ca.root], verifier }
+    await expect(verifyIssued(below, { csr, grant: worker, ...trust, intermediates: [cross] })).rejects.toThrowCode(
+      code,
+    )
+    const { clusterId } = worker
+    await expect(verifyPeer([below, cross], { ...trust, clusterId })).rejects.toThrowCode(peers)
+  })
+
+  it('is accepted by every peer when it passes, whatever was bent', async () => {
+    const { clusterId } = worker
+    const marks = [keyUsage(0xa0), extKeyUsage(SERVER, CLIENT), basicConstraints(false), subjectKeyId(keyId(9))]
+    for (const mark of [...marks, authorityKeyId(keyId(1)), altNames('swarm-worker', testNodeId(7))]) {
+      for (const critical of [true, false]) {
+        const { type, value } = mark
+        const certificate = await sign(withExtensions(critical ? { type, value, critical } : { type, value }))
+        const outcome = async (proof: Promise<unknown>): Promise<boolean> =>
+          await proof.then(
+            () => true,
+            () => false,
+          )
+        const passes = await outcome(verify(certificate))
+        expect(await outcome(verifyPeer([certificate], { roots: [ca.root], now: NOW, clusterId, verifier }))).toBe(
+          passes,
+        )
+      }
+    }
   })
 
   it('that a real server made passes, and with the wrong grant does not', async () => {

@@ -3,7 +3,9 @@ import type { Certificate } from './certificate.ts'
 import {
   AUTHORITY_KEY_ID,
   BASIC_CONSTRAINTS,
+  CLIENT_AUTH,
   NAME_CONSTRAINTS,
+  SERVER_AUTH,
   SUBJECT_ALT_NAME,
   SUBJECT_KEY_ID,
 } from './extensions.ts'
@@ -20,6 +22,12 @@ export interface PathRules {
   /** True for an intermediate that has been withdrawn: nothing that it signed is valid any more. */
   readonly isRevokedIssuer?: (issuer: Certificate) => boolean
 }
+
+/**
+ * What every peer holds the issuers of a node to. A node is server and client. Docker's cross-signed roots name no key of their issuer, so that identifiers
+ * cannot be asked for.
+ */
+export const NODE_RULES: PathRules = { purposes: [SERVER_AUTH, CLIENT_AUTH], keyIdentifiers: 'optional' }
 
 /** True when a certificate bears the name of its issuer: a root, or the twin of a root that another key has signed. */
 export const isSelfIssued = ({ subject, issuer }: Certificate): boolean => equalBytes(subject.der, issuer.der)

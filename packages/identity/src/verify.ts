@@ -1,8 +1,7 @@
 import { formatHex } from './bytes.ts'
 import type { Certificate } from './certificate.ts'
 import { IdentityError } from './errors.ts'
-import { CLIENT_AUTH, SERVER_AUTH } from './extensions.ts'
-import type { PathRules } from './issuer-rules.ts'
+import { NODE_RULES } from './issuer-rules.ts'
 import { type ClusterId, type NodeSubject, parseNodeSubject } from './node-identity.ts'
 import { readNodeNames } from './node-names.ts'
 import { firstSigned, firstSignedSync, type TrustPath } from './path.ts'
@@ -86,14 +85,11 @@ export function verifyPeerSync(chain: readonly Certificate[], options: SyncVerif
   return conclude(prepared, firstSignedSync(prepared.paths, options.verifier), options)
 }
 
-// A node is server and client. Docker's cross-signed roots name no key of their issuer, so that identifiers cannot be asked for.
-const RULES: PathRules = { purposes: [SERVER_AUTH, CLIENT_AUTH], keyIdentifiers: 'optional' }
-
 function prepare(
   chain: readonly Certificate[],
   { roots, now, isRevokedIssuer }: VerifyPeerOptions,
 ): PreparedPath<NodeSubject> {
-  const rules = isRevokedIssuer === undefined ? RULES : { ...RULES, isRevokedIssuer }
+  const rules = isRevokedIssuer === undefined ? NODE_RULES : { ...NODE_RULES, isRevokedIssuer }
   return preparePath(chain, roots, now, rules, ({ subject }) => parseNodeSubject(subject))
 }
 

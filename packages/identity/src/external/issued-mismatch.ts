@@ -4,8 +4,9 @@ import { IdentityError, type IdentityErrorCode } from '../errors.ts'
 type MismatchCode = Extract<IdentityErrorCode, `ISSUED_${string}`>
 
 /** The refusal of a certificate that an external CA signed. Another try would give another one like it, so none is retryable. */
-export const mismatch = (code: MismatchCode, problem: string): IdentityError =>
+export const mismatch = (code: MismatchCode, problem: string, options?: ErrorOptions): IdentityError =>
   new IdentityError(
     code,
     `certificate of the external ca ${problem}; correct its profile, or find out who answers there`,
+    options,
   )

@@ -3,6 +3,8 @@ import type { Certificate } from '../certificate.ts'
 import type { Csr } from '../csr.ts'
 import { CLIENT_AUTH, type KeyUsage, SERVER_AUTH } from '../extensions.ts'
 import { allowShortLifetime, type Grant } from '../issue.ts'
+import { NODE_RULES } from '../issuer-rules.ts'
+import { checkLeaf } from '../leaf-rules.ts'
 import { MAX_BACKDATE_MS, MIN_LIFETIME_MS } from '../lifetime.ts'
 import { COMMON_NAME, type NameAttribute, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../name.ts'
 import { roleName } from '../node-identity.ts'
@@ -31,7 +33,8 @@ const sameSet = (left: readonly string[] | null, right: readonly string[]): bool
 
 /**
  * Proves that a node certificate from an external CA is what was asked for, field by field, and that a root of the cluster vouches for it. An external CA is
- * free in serial number, key identifiers, string types and order, and may give less time; it may not give anything more.
+ * free in serial number, key identifiers, string types and order, and may give less time; it may not give anything more. What passes here is what every
+ * peer accepts: an answer that peers would refuse locks a node out, or with a dry run that did not see it all of them.
  *
  * Accepted as a lifetime: an end between the present and the asked one plus {@link ISSUED_TOLERANCE_MS}, never beyond an issuer's own; a start that
  * lies back {@link MAX_BACKDATE_MS} at most, with the same tolerance on both sides; {@link MIN_LIFETIME_MS} from start to end at
@@ -50,9 +53,24 @@ export async function verifyIssued(certificate: Certificate, expected: IssuedExp
   if (!hasSubject(certificate.subject.attributes, grant))
     throw mismatch('ISSUED_SUBJECT_MISMATCH', 'has another subject than was asked for')
   checkExtensions(certificate, grant)
+  checkMarks(certificate)
   checkLifetime(certificate, grant, now)
-  await verifyVouched(certificate, expected)
+  const issuers = await verifyVouched(certificate, expected)
+  if (grant.zone === undefined && issuers.some(({ nameConstraints }) => nameConstraints !== null))
+    throw mismatch(
+      'ISSUED_NAMES_MISMATCH',
+      'is below an issuer that binds names, where every peer wants a zone in those of a node',
+    )
   return certificate
+}
+
+/** What is left of the profile that peers hold a leaf to: no extension is critical that must not be. */
+function checkMarks(certificate: Certificate): void {
+  try {
+    checkLeaf(certificate, NODE_RULES)
+  } catch (cause) {
+    throw mismatch('ISSUED_EXTENSION_UNEXPECTED', 'marks an extension in a way that no peer accepts', { cause })
+  }
 }
 
 function hasSubject(attributes: readonly NameAttribute[], grant: Grant): boolean {

@@ -1,5 +1,6 @@
 import type { Certificate } from '../certificate.ts'
 import { IdentityError } from '../errors.ts'
+import { NODE_RULES } from '../issuer-rules.ts'
 import { findPaths, type TrustPath } from '../path.ts'
 import type { SignatureVerifier } from '../ports.ts'
 
@@ -15,16 +16,17 @@ export interface Vouchers {
 }
 
 /**
- * Proves that a certificate was signed under one of the roots and ends no later than any of its issuers.
+ * Proves that a certificate was signed under one of the roots, by issuers that every peer goes by, and ends no later than any of them.
  *
+ * @returns The issuers, the root last.
  * @throws {@link IdentityError} `ISSUED_ISSUER_UNTRUSTED` if no root vouches for it at `now`, `ISSUED_LIFETIME_MISMATCH` if it outlives its issuer.
  */
-export async function verifyVouched(certificate: Certificate, vouchers: Vouchers): Promise<void> {
+export async function verifyVouched(certificate: Certificate, vouchers: Vouchers): Promise<readonly Certificate[]> {
   const { roots, intermediates = [], now, verifier } = vouchers
   let outlives = false
   for (const path of pathsOf([certificate, ...intermediates], roots, now)) {
     if (!(await isSigned(path, verifier))) continue
-    if (path.every(({ issuer }) => certificate.notAfter <= issuer.notAfter)) return
+    if (path.every(({ issuer }) => certificate.notAfter <= issuer.notAfter)) return path.map(({ issuer }) => issuer)
     outlives = true
   }
   if (!outlives) throw untrusted()
@@ -36,7 +38,7 @@ export async function verifyVouched(certificate: Certificate, vouchers: Vouchers
 
 function pathsOf(chain: readonly Certificate[], roots: readonly Certificate[], now: number): readonly TrustPath[] {
   try {
-    return findPaths(chain, roots, now)
+    return findPaths(chain, roots, now, NODE_RULES)
   } catch (cause) {
     throw untrusted({ cause })
   }

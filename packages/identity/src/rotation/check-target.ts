@@ -1,14 +1,10 @@
 import { equalBytes } from '../bytes.ts'
 import { type Certificate, couldSign, parseCertificate } from '../certificate.ts'
 import { IdentityError } from '../errors.ts'
-import { CLIENT_AUTH, SERVER_AUTH } from '../extensions.ts'
-import { isFitIntermediate, isFitRoot, type PathRules } from '../issuer-rules.ts'
+import { isFitIntermediate, isFitRoot, NODE_RULES } from '../issuer-rules.ts'
 import { isWithin } from '../validity.ts'
 import type { FoundedAuthority } from './founded.ts'
 import { rootIdOf } from './root-id.ts'
-
-/** What peers hold an issuer to: see {@link verifyPeer}. */
-export const NODE_RULES: PathRules = { purposes: [SERVER_AUTH, CLIENT_AUTH], keyIdentifiers: 'optional' }
 
 /** A new root, and what nodes would present with its leaves. */
 export interface TargetParts {

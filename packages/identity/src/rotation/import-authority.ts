@@ -2,11 +2,11 @@ import { signatureAlgorithmOf } from '../algorithms.ts'
 import { equalBytes } from '../bytes.ts'
 import { type Certificate, parseCertificate } from '../certificate.ts'
 import { IdentityError } from '../errors.ts'
-import { isFitIntermediate } from '../issuer-rules.ts'
+import { isFitIntermediate, NODE_RULES } from '../issuer-rules.ts'
 import type { SignatureVerifier, Signer } from '../ports.ts'
 import { parseTrustBundle, verifyTrustBundleRoots } from '../trust-bundle.ts'
 import { isWithin } from '../validity.ts'
-import { isNamedBy, NODE_RULES } from './check-target.ts'
+import { isNamedBy } from './check-target.ts'
 import type { AuthorityRoot } from './rotation-state.ts'
 
 /** A root or an intermediate of one's own. */
