@@ -62,6 +62,19 @@ describe.each(STACKS)('$name', ({ serve, connect }) => {
     expect(clock.sleepers()).toBe(0)
   })
 
+  it('no request fails because its client changes over, however far it has come', async () => {
+    const { client, stack } = await start()
+    const asked: Promise<string>[] = []
+    for (let round = 0; round < 5; round += 1) {
+      // Some have no connection yet, some wait for their answer, and some come after.
+      asked.push(stack.ask(), stack.ask())
+      await client.renew()
+      asked.push(stack.ask())
+      if (round % 2 === 1) await asked.at(-1)
+    }
+    expect(await Promise.all(asked)).toEqual(asked.map(() => 'ok'))
+  })
+
   it('what does not end before the deadline is cut', async () => {
     const { client, stack } = await start()
     const begun = await stack.begin()

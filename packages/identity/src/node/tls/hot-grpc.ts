@@ -31,6 +31,20 @@ export interface GrpcChannel {
   createCall: (...call: never[]) => unknown
 }
 
+/** A call says once that it has ended, however it did. Its published type does not tell. */
+interface WatchedCall {
+  addStatusWatcher: (watcher: () => void) => void
+}
+
+const isWatched = (call: unknown): call is WatchedCall =>
+  typeof call === 'object' && call !== null && 'addStatusWatcher' in call && typeof call.addStatusWatcher === 'function'
+
+/** A channel, and how many of its calls have not ended. */
+interface Opened<Channel extends GrpcChannel> {
+  readonly channel: Channel
+  calls: number
+}
+
 /** What is used of the module `@grpc/grpc-js`; pass the module itself. */
 export interface GrpcModule<Channel extends GrpcChannel> {
   readonly credentials: {
@@ -67,7 +81,7 @@ export function hotGrpcChannel<Channel extends GrpcChannel>(
   const verify = {
     checkServerIdentity: (_: string, certificate: PeerCertificate) => checkServerIdentity(servername, certificate),
   }
-  const open = (): Channel => {
+  const open = (): Opened<Channel> => {
     // Each channel has a context of its own, because equal credentials would share connections.
     const made = grpc.credentials.createFromSecureContext(createSecureContext(hot.clientOptions(servername)), verify)
     const create = made._createSecureConnector.bind(made)
@@ -76,28 +90,45 @@ export function hotGrpcChannel<Channel extends GrpcChannel>(
       connector.connect = async (socket) => ({ socket: await secure(hot, socket, servername), secure: true })
       return connector
     }
-    return new grpc.Channel(target, made as never, channel as never)
+    return { channel: new grpc.Channel(target, made as never, channel as never), calls: 0 }
   }
   let current = open()
+  const former = new Set<Opened<Channel>>()
+  // A channel that closes refuses the calls that wait for a connection, so that it closes after the last of its calls.
+  const closeFormer = (opened: Opened<Channel>): void => {
+    if (former.delete(opened)) opened.channel.close()
+  }
   const leave = hot.follow({
     swap: () => {
-      const former = current
+      const before = current
       current = open()
-      former.close()
+      former.add(before)
+      if (before.calls === 0) closeFormer(before)
     },
   })
   const followed: GrpcChannel = {
     close: () => {
       leave()
-      current.close()
+      for (const opened of former) closeFormer(opened)
+      current.channel.close()
     },
-    getTarget: () => current.getTarget(),
-    getConnectivityState: (tryToConnect) => current.getConnectivityState(tryToConnect),
+    getTarget: () => current.channel.getTarget(),
+    getConnectivityState: (tryToConnect) => current.channel.getConnectivityState(tryToConnect),
     watchConnectivityState: (...call) => {
-      current.watchConnectivityState(...call)
+      current.channel.watchConnectivityState(...call)
     },
-    getChannelzRef: () => current.getChannelzRef(),
-    createCall: (...call) => current.createCall(...call),
+    getChannelzRef: () => current.channel.getChannelzRef(),
+    createCall: (...args) => {
+      const opened = current
+      const call = opened.channel.createCall(...args)
+      if (!isWatched(call)) return call
+      opened.calls += 1
+      call.addStatusWatcher(() => {
+        opened.calls -= 1
+        if (opened.calls === 0) closeFormer(opened)
+      })
+      return call
+    },
   }
   return followed as Channel
 }

@@ -35,6 +35,37 @@ export interface HotHttp2 {
   readonly close: () => void
 }
 
+interface Opened {
+  readonly session: ClientHttp2Session
+  /** Closes the session when its last request is done. */
+  readonly finish: () => void
+}
+
+/**
+ * Counts the requests of a session: one that closes refuses those which wait for the connection, or for their turn on it.
+ */
+function counted(session: ClientHttp2Session): Opened {
+  let open = 0
+  let leaving = false
+  const request = session.request.bind(session)
+  session.request = (...call) => {
+    const stream = request(...call)
+    open += 1
+    stream.once('close', () => {
+      open -= 1
+      if (leaving && open === 0) session.close()
+    })
+    return stream
+  }
+  return {
+    session,
+    finish: () => {
+      leaving = true
+      if (open === 0) session.close()
+    },
+  }
+}
+
 /**
  * A client of `node:http2`. After an update, requests go over a new session; the old one closes when its streams are done. So it is when the
  * server says that it goes away.
@@ -44,7 +75,7 @@ export interface HotHttp2 {
 export function hotHttp2(hot: HotTls, authority: string | URL, options: HotHttp2Options = {}): HotHttp2 {
   const url = new URL(authority)
   const { servername } = options
-  let current: ClientHttp2Session | null = null
+  let current: Opened | null = null
 
   const dial = () => {
     // An address of the sixth kind stands in brackets in a URL.
@@ -52,24 +83,22 @@ export function hotHttp2(hot: HotTls, authority: string | URL, options: HotHttp2
     const where = { host, port: url.port === '' ? 443 : Number(url.port) }
     return hot.dial(servername === undefined ? where : { ...where, servername })
   }
-  const open = (): ClientHttp2Session => {
+  const open = (): Opened => {
     const socket = dial()
-    const session = connect(url, { ...options.session, createConnection: () => socket })
+    const opened = counted(connect(url, { ...options.session, createConnection: () => socket }))
     // Each request that fails with the session says so itself.
-    session.on('error', () => undefined)
+    opened.session.on('error', () => undefined)
     socket.once('secureConnect', () => {
-      hot.finishWith(socket, () => {
-        session.close()
-      })
+      hot.finishWith(socket, opened.finish)
     })
-    return session
+    return opened
   }
   const session = (): ClientHttp2Session => {
-    if (current === null || current.closed || current.destroyed) current = open()
-    return current
+    if (current === null || current.session.closed || current.session.destroyed) current = open()
+    return current.session
   }
   const retire = (): void => {
-    current?.close()
+    current?.finish()
     current = null
   }
   const leave = hot.follow({ swap: retire })
