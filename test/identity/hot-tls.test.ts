@@ -123,6 +123,32 @@ describe.each(STACKS)('$name', ({ serve, connect }) => {
   })
 })
 
+describe.each(STACKS.filter(({ name }) => name === 'node:https' || name === 'undici'))(
+  'a server of $name that drains',
+  ({ serve, connect }) => {
+    it('loses no request that is on its way over an idle connection', async () => {
+      const { server, client, cluster, manager } = await pair()
+      const stack = connect(client.hot, await serve(server.hot, gate()))
+      onTestFinished(stack.close)
+      for (let ticks = 0; ticks < 8; ticks += 1) {
+        const renewed = identityOf(await cluster.issue({ role: 'manager', nodeId: manager.nodeId }))
+        expect(await stack.ask()).toBe('ok')
+        const asked = stack.ask()
+        // Until the client has written it, and before the server can have read it.
+        for (let tick = 0; tick < ticks; tick += 1)
+          await new Promise<void>((resolve) => {
+            process.nextTick(resolve)
+          })
+        server.hot.update(renewed)
+        const drained = server.hot.drain({ clock: manualClock(), deadlineMs: DEADLINE_MS, signal: never })
+        expect(await asked).toBe('ok')
+        expect((await drained).cut).toBe(0)
+        expect(server.hot.connections().former).toBe(0)
+      }
+    })
+  },
+)
+
 describe('draining', () => {
   async function open() {
     const { server, client } = await pair()

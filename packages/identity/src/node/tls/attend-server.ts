@@ -11,8 +11,9 @@ export interface Attendance {
 }
 
 /**
- * Sees every connection of a server, and learns how each can be asked to end: sessions of HTTP/2 with a GOAWAY frame, connections of HTTP/1 after
- * the response that they are busy with. What speaks neither is left to the host.
+ * Sees every connection of a server, and learns how each can be asked to end: sessions of HTTP/2 with a GOAWAY frame, connections of HTTP/1 with the
+ * next response that can say so. One that is idle then ends with the server's own time for idle connections, which its client was told: ended at once, it
+ * could lose a request that is on its way. What speaks neither is left to the host.
  *
  * @returns What ends that.
  */
@@ -32,9 +33,7 @@ export function attendServer(server: Server, { arrived, finishWith }: Attendance
     finishWith(socket, () => {
       leaving.add(socket)
       const response = responses.get(socket)
-      if (response === undefined) return
-      if (response.closed) socket.end()
-      else lastResponse(response)
+      if (response !== undefined) lastResponse(response)
     })
   }
   // Emitted while `secureConnection` is: the session is that of the latest socket, which it hides behind a proxy.
@@ -49,9 +48,6 @@ export function attendServer(server: Server, { arrived, finishWith }: Attendance
     const { socket } = request
     responses.set(socket, response)
     if (leaving.has(socket)) lastResponse(response)
-    response.once('close', () => {
-      if (leaving.has(socket)) socket.end()
-    })
   }
 
   server.prependListener('secureConnection', onConnection)
