@@ -1,31 +1,35 @@
 import type { Leak, LeakScanner } from '../leak-scanner.ts'
-import { MAX_LEAK_CHARS, type SecretPart, secretParts } from '../leak-shape.ts'
+import { MAX_LEAK_CHARS, secretParts } from '../leak-shape.ts'
 
 const ZERO = '\0'
 /** UTF-32 has four bytes for a letter, three of them zero. */
 const MAX_STRIDE = 4
 /** More than the longest leak takes, so that none that is cut in two is lost. */
 const CARRY_BYTES = MAX_LEAK_CHARS * MAX_STRIDE
-// The first three letters of each kind, with one zero or three between them.
-const BEGINNING = /S(\0|\0{3})W\1M\1|L(\0|\0{3})W\2S\2/g
+// Letters of the kinds of leaks with one zero or three between them, as many as the shortest leak has: an unlock key.
+const STRETCHES: readonly (readonly [number, RegExp])[] = [
+  [2, /[+\-/0-9A-Za-z](?:\0[+\-/0-9A-Za-z]){51,}/g],
+  [4, /[+\-/0-9A-Za-z](?:\0{3}[+\-/0-9A-Za-z]){51,}/g],
+]
 // A line feed in such letters has a zero on one side at least; the same byte inside of another letter has none, as a rule.
 const LINE_FEED = /(?<=\0)\n|\n(?=\0)/g
 // The order marks of UTF-32 and UTF-16, which are no letters of the first line.
 const ORDER_MARK = /^(?:\xff\xfe\0\0|\0\0\xfe\xff|\xff\xfe|\xfe\xff)/
 
-/** The letters that begin at `start` and are `stride` bytes apart with nothing but zeros between them. */
-function lettersAt(bytes: string, start: number, stride: number): string {
-  let letters = bytes.charAt(start)
-  for (let at = start + stride; at < bytes.length && letters.length < MAX_LEAK_CHARS; at += stride) {
-    for (let between = at - stride + 1; between < at; between += 1) if (bytes[between] !== ZERO) return letters
-    letters += bytes.charAt(at)
-  }
-  return letters
+interface WideLeak extends Pick<Leak, 'kind' | 'length' | 'digestPrefix'> {
+  /** In bytes. */
+  readonly start: number
+  readonly stride: number
 }
 
-function partAtBeginning(letters: string): SecretPart | null {
-  const [part] = secretParts(letters)
-  return part?.start === 0 ? part : null
+/** All leaks in such letters, in the order of their places. */
+function wideLeaks(bytes: string): readonly WideLeak[] {
+  const leaks: WideLeak[] = []
+  for (const [stride, stretch] of STRETCHES)
+    for (const { 0: found, index } of bytes.matchAll(stretch))
+      for (const { kind, start, length, digestPrefix } of secretParts(found.replaceAll(ZERO, '')))
+        leaks.push({ kind, length, digestPrefix, start: index + start * stride, stride })
+  return leaks.sort((a, b) => a.start - b.start)
 }
 
 /**
@@ -57,13 +61,10 @@ export function createWideScanner(): LeakScanner {
           lineOffset = end
         }
       }
-      for (const { index: start, 1: two, 2: other } of bytes.matchAll(BEGINNING)) {
-        const stride = 1 + (two ?? other ?? '').length
-        const part = partAtBeginning(lettersAt(bytes, start, stride))
+      for (const { kind, start, stride, length, digestPrefix } of wideLeaks(bytes)) {
         // Whole before this chunk, and told then.
-        if (part === null || start + (part.length - 1) * stride < carry.length) continue
+        if (start + (length - 1) * stride < carry.length) continue
         countLines(start)
-        const { kind, length, digestPrefix } = part
         const inLetters = (offset: number): number => Math.floor(offset / stride)
         const column = inLetters(carryOffset + start - lineOffset) + 1
         leaks.push({ kind, line, column, offset: inLetters(carryOffset + start), length, digestPrefix })
