@@ -172,6 +172,10 @@ describe('parseCertificate', () => {
       [raw('2.5.29.17', encodeSequence())],
       [raw('2.5.29.17', encodeSequence(encodeElement(0x82, Uint8Array.of(0xc3, 0xa9))))],
       [raw('2.5.29.17', encodeSequence(encodeText(0x0c, 'a')))],
+      // Structures that are none, an identifier that is none, and choices that do not exist.
+      ...[0x80, 0x83, 0x85, 0x88, 0xa1, 0xa2, 0xa6, 0xa7, 0xa8, 0x89, 0x9e, 0xa9].map((tag) => [
+        raw('2.5.29.17', encodeSequence(encodeElement(tag, Uint8Array.of(0x05, 0x80)))),
+      ]),
       [raw('2.5.29.35', encodeSequence(encodeElement(0x82, Uint8Array.of(1))))],
       [raw('2.5.29.35', encodeSequence(encodeElement(0xa1)))],
       Array.from({ length: 33 }, (_, index) => raw(`1.2.${index}`, encodeSequence())),
@@ -181,6 +185,9 @@ describe('parseCertificate', () => {
       encodeElement(0x87, Uint8Array.of(10, 0, 0, 1)),
       encodeText(0x82, 'a.example'),
       encodeText(0x86, 'spiffe://a'),
+      encodeElement(0xa0, encodeOid('1.3.6.1.4.1.311.20.2.3'), encodeElement(0xa0, encodeText(0x0c, 'a'))),
+      encodeElement(0xa5, encodeElement(0xa1, encodeText(0x0c, 'a'))),
+      encodeElement(0x88, Uint8Array.of(0x2a, 3)),
     ]
     expect((await parsed({ extensions: [raw('2.5.29.17', encodeSequence(...other))] })).dnsNames).toEqual(['a.example'])
   })

@@ -1,5 +1,6 @@
 import { ascend, type DerReader, descend, fault, peekTag, readContent, skipAny, skipContent } from './der/reader.ts'
 import { explicit, implicit } from './der/tags.ts'
+import { skipOid } from './der/values.ts'
 import { type DistinguishedName, readName, skipName, skipText } from './name.ts'
 
 /** One alternative name of a certificate (RFC 5280 section 4.2.1.6). Kinds that this package does not interpret are `other`. */
@@ -15,6 +16,9 @@ export const DNS_NAME: number = implicit(2)
 export const DIRECTORY_NAME: number = explicit(4)
 export const URI: number = implicit(6)
 export const IP_ADDRESS: number = implicit(7)
+const REGISTERED_ID = implicit(8)
+// Other name, X.400 address and EDI party name are structures; what they are made of is not interpreted.
+const OTHER_NAMES: readonly number[] = [explicit(0), explicit(3), explicit(5)]
 
 const textKind = (tag: number): 'dns' | 'email' | 'uri' | null =>
   tag === DNS_NAME ? 'dns' : tag === URI ? 'uri' : tag === EMAIL ? 'email' : null
@@ -30,7 +34,8 @@ export function skipAltName(reader: DerReader): void {
   } else if (tag === IP_ADDRESS) {
     const { length } = readContent(reader, IP_ADDRESS)
     if (length !== 4 && length !== 16) throw fault(reader, 'has an address that is neither IPv4 nor IPv6')
-  } else if ((tag & 0xc0) === 0x80) skipAny(reader)
+  } else if (OTHER_NAMES.includes(tag)) skipAny(reader)
+  else if (tag === REGISTERED_ID) skipOid(reader, REGISTERED_ID)
   else throw fault(reader, 'has an alternative name of no known kind')
 }
 

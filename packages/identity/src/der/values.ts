@@ -71,8 +71,8 @@ export function readNamedBits(reader: DerReader): number {
 }
 
 /** Steps over an OBJECT IDENTIFIER in its one form, and gives where its content begins; arcs beyond 2^42 do not occur in what this package reads. */
-export function skipOid(reader: DerReader): number {
-  const start = skipContent(reader, OBJECT_IDENTIFIER)
+export function skipOid(reader: DerReader, tag: number = OBJECT_IDENTIFIER): number {
+  const start = skipContent(reader, tag)
   const { bytes, at } = reader
   let arc = 0
   for (let index = start; index < at; index += 1) {
