@@ -80,8 +80,8 @@ const serveHttps: StackKind['serve'] = async (hot, gate) => {
   const server = createHttpsServer(hot.serverOptions(['http/1.1']), (request, response) => {
     answerTo(request.url ?? '', response, gate)
   })
-  // Whoever drains waits for it where a connection is idle. Clients keep none that ends within a second.
-  server.keepAliveTimeout = 2000
+  // Whoever drains waits for it where a connection is idle. Clients keep none that ends within two seconds.
+  server.keepAliveTimeout = 3000
   hot.serve(server)
   return await listening(server)
 }
