@@ -180,6 +180,52 @@ describe('draining', () => {
     expect(client.hot.connections()).toEqual({ open: 1, former: 1 })
   })
 
+  it('waits for connections that are being opened under the former identity, and ends or cuts them too', async () => {
+    const { server, client, manager, worker } = await pair()
+    const listener = createServer(server.hot.serverOptions())
+    server.hot.serve(listener)
+    const port = await listening(listener)
+    const renewed = identityOf(worker)
+    const dial = () => {
+      const socket = client.hot.dial({ host: '127.0.0.1', port })
+      socket.on('error', () => undefined)
+      return socket
+    }
+    const told = dial()
+    dial()
+    client.hot.update(renewed)
+    expect(client.hot.connections()).toEqual({ open: 2, former: 2 })
+    const clock = manualClock()
+    let drained = false
+    const drain = client.hot.drain({ clock, deadlineMs: DEADLINE_MS, signal: never }).finally(() => {
+      drained = true
+    })
+    await once(told, 'secureConnect')
+    expect(client.shown[0]).toBe(manager.certificate.serial)
+    expect(drained).toBe(false)
+    client.hot.finishWith(told, () => {
+      told.end()
+    })
+    await once(told, 'close')
+    expect(drained).toBe(false)
+    await clock.advance(DEADLINE_MS)
+    expect(await drain).toEqual({ finished: 1, cut: 1 })
+    expect(client.hot.connections()).toEqual({ open: 0, former: 0 })
+  })
+
+  it('does not wait for a connection that was refused, or that nobody answers', async () => {
+    const { client } = await pair()
+    const closed = createServer()
+    const port = await listening(closed)
+    closed.close()
+    const socket = client.hot.dial({ host: '127.0.0.1', port })
+    const failed = once(socket, 'error')
+    await client.renew()
+    const drain = client.hot.drain({ clock: manualClock(), deadlineMs: DEADLINE_MS, signal: never })
+    await failed
+    expect(await drain).toEqual({ finished: 1, cut: 0 })
+  })
+
   it('ends connections of any protocol in the way that the host says', async () => {
     const { client, dial } = await open()
     const [told, untold] = [await dial(), await dial()]

@@ -79,7 +79,7 @@ export interface HotTls {
   readonly finishWith: (socket: TLSSocket, finish: () => void) => void
   /** True for an open connection under the identity of this moment. */
   readonly isCurrent: (connection: Duplex) => boolean
-  /** How many connections are open, and how many of them under former identities. */
+  /** How many connections are open, or are being opened from here, and how many of them under former identities. */
   readonly connections: () => { readonly open: number; readonly former: number }
   /**
    * Changes the identity of every served server and of all clients to come; connections that live keep theirs. An identity that TLS
@@ -136,7 +136,6 @@ export function hotTls(identity: TlsIdentity, options: HotTlsOptions = {}): HotT
     serverOptions: (protocols) => ({ ...context, ...serverChecks(protocols) }),
     clientOptions: (servername, protocols) => ({ ...context, ...clientChecks(servername, protocols) }),
     dial: ({ servername, protocols, ...where }) => {
-      const madeAt = generation
       shared ??= createSecureContext(context)
       const checks = clientChecks(servername, protocols)
       const socket: TLSSocket = connect({
@@ -152,9 +151,8 @@ export function hotTls(identity: TlsIdentity, options: HotTlsOptions = {}): HotT
           return refusalOf(socket, 'client')
         },
       })
-      socket.once('secureConnect', () => {
-        live.add(socket, madeAt)
-      })
+      // From its beginning: its context is chosen, so that it comes under this identity whatever happens meanwhile.
+      live.add(socket, generation)
       return socket
     },
     serve: (server) => {
