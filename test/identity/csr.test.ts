@@ -97,6 +97,57 @@ describe('parseCsr', () => {
       expect(() => parseCsr(sealed(signer, ...body, NO_ATTRIBUTES))).toThrowCode('CSR_MALFORMED')
   })
 
+  const OID = Uint8Array.of(6, 3, 85, 4, 3)
+  const SET_TAG = 0x31
+  const text = (tag: number, ...bytes: readonly number[]) => encodeElement(tag, Uint8Array.from(bytes))
+  const attribute = (value: Uint8Array) => encodeSequence(OID, value)
+  const named = (...parts: readonly Uint8Array[]) => encodeSequence(encodeElement(SET_TAG, ...parts))
+
+  it('reads any name that is one, also of several attributes in a set and in older strings, and forgets it', () => {
+    const signer = createNodeKey()
+    for (const name of [
+      named(attribute(text(0x0c, 0xc3, 0xa4)), attribute(text(0x13, 0x61))),
+      named(attribute(text(0x14, 0xe4))),
+      named(attribute(text(0x1e, 0, 0x61))),
+    ])
+      expect(parseCsr(sealed(signer, zero, name, signer.publicKey, NO_ATTRIBUTES)).keyType).toBe('p256')
+  })
+
+  it('refuses a name that is none: without sets, attributes, types or text, or with text that is not valid', () => {
+    const signer = createNodeKey()
+    for (const name of [
+      encodeSequence(text(2, 1)),
+      encodeSequence(encodeElement(SET_TAG)),
+      named(text(2, 1)),
+      named(encodeSequence(OID)),
+      named(encodeSequence(text(0x0c, 0x61))),
+      named(attribute(text(2, 1))),
+      named(attribute(text(0x0c, 0xff))),
+      named(attribute(text(0x13, 0x40))),
+      named(attribute(text(0x16, 0xe4))),
+      named(encodeSequence(OID, text(0x0c, 0x61), text(0x0c, 0x62))),
+    ])
+      expect(() => parseCsr(sealed(signer, zero, name, signer.publicKey, NO_ATTRIBUTES))).toThrowCode('CSR_MALFORMED')
+  })
+
+  it('refuses attributes that are none: without a type, or a set with a value', () => {
+    const signer = createNodeKey()
+    const value = encodeElement(SET_TAG, text(0x0c, 0x61))
+    const read = (...attributes: readonly Uint8Array[]) =>
+      parseCsr(sealed(signer, zero, encodeSequence(), signer.publicKey, encodeElement(0xa0, ...attributes)))
+    expect(read(encodeSequence(OID, value), encodeSequence(OID, value)).keyType).toBe('p256')
+    for (const wrong of [
+      text(2, 1),
+      encodeSequence(),
+      encodeSequence(OID),
+      encodeSequence(value),
+      encodeSequence(OID, encodeElement(SET_TAG)),
+      encodeSequence(OID, text(0x0c, 0x61)),
+      encodeSequence(OID, value, value),
+    ])
+      expect(() => read(wrong)).toThrowCode('CSR_MALFORMED')
+  })
+
   it('refuses a signature algorithm of another kind of key', async () => {
     const csr = await createCsr(createNodeKey('ed25519'))
     expect(() => parseCsr(encodeSequence(csr.tbs, ecdsa, encodeBitString(csr.signature)))).toThrowCode(

@@ -241,6 +241,18 @@ describe('a node certificate from an external CA', () => {
     await expect(verify(longer, short)).rejects.toThrowCode('ISSUED_LIFETIME_MISMATCH')
   })
 
+  it('may say that an Ed25519 key signs alone, and of no other key', async () => {
+    const signing = withExtensions(keyUsage(0x80))
+    const ed25519 = await createCsr(createNodeKey('ed25519'))
+    const asked = askedOf(encodeCfsslRequest(ed25519, worker, { now: NOW }))
+    const expected = { csr: ed25519, grant: worker, now: NOW, roots: [ca.root], verifier }
+    for (const bend of [undefined, signing]) {
+      const certificate = await ca.sign(asked, ed25519.publicKey, bend)
+      expect(await verifyIssued(certificate, expected)).toBe(certificate)
+    }
+    await expect(verify(await sign(signing))).rejects.toThrowCode('ISSUED_USAGE_MISMATCH')
+  })
+
   it('may come from an RSA root, and never outlives its issuer', async () => {
     const rsa = await fakeCa({ number: 5, keys: 'rsa', lifetimeMs: 30 * DAY_MS })
     const asked = askedOf(encodeCfsslRequest(csr, worker, { now: NOW }))

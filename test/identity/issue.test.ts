@@ -82,6 +82,17 @@ describe('issueCertificate', () => {
     expect(systemVerifier.verify(root, leaf.signatureAlgorithm, leaf.tbs, leaf.signature)).toBe(true)
   })
 
+  it('lets no key encipher that can only sign (RFC 9295 section 3)', async () => {
+    for (const [keyType, usage] of [
+      ['ed25519', ['digitalSignature']],
+      ['p384', ['digitalSignature', 'keyEncipherment']],
+      ['ed25519', ['digitalSignature']],
+    ] as const) {
+      const leaf = await issueCertificate(authority, await createCsr(createNodeKey(keyType)), worker, deps())
+      expect(leaf.keyUsage).toEqual(usage)
+    }
+  })
+
   it('lets a manager answer for the CA too', async () => {
     const leaf = await issueCertificate(
       authority,
@@ -95,12 +106,12 @@ describe('issueCertificate', () => {
 
   it.each([...OPENSSL.requests.accepted.slice(3), { keyType: 'p256', pem: CFSSL.csr }])(
     'takes the key of a request and nothing of its wishes ($keyType)',
-    async ({ pem }) => {
+    async ({ keyType, pem }) => {
       const csr = parseCsr(pem)
       const asked = await issueCertificate(authority, csr, worker, deps())
       expect(asked).toMatchObject({
         isCa: false,
-        keyUsage: ['digitalSignature', 'keyEncipherment'],
+        keyUsage: keyType === 'ed25519' ? ['digitalSignature'] : ['digitalSignature', 'keyEncipherment'],
         dnsNames: ['swarm-worker', worker.nodeId],
       })
       const text = Buffer.from(asked.der).toString('latin1')

@@ -8,7 +8,8 @@ import {
   signatureAlgorithmOf,
   skipPublicKey,
 } from './algorithms.ts'
-import { ascend, descend, fault, finish, openDer, peekTag, skipAny } from './der/reader.ts'
+import { skipAttributes, skipWishedName } from './csr-wishes.ts'
+import { ascend, descend, fault, finish, openDer, peekTag } from './der/reader.ts'
 import { explicit, SEQUENCE } from './der/tags.ts'
 import { readSmallInteger, skipBitString } from './der/values.ts'
 import { encodeElement, encodeSequence, encodeSigned, encodeUnsigned } from './der/writer.ts'
@@ -74,12 +75,12 @@ function readCsr(der: Uint8Array<ArrayBuffer>): Csr {
   const afterInfo = descend(reader, SEQUENCE)
   if (readSmallInteger(reader) !== 0) throw fault(reader, 'has a version other than 1')
   if (peekTag(reader) !== SEQUENCE) throw fault(reader, 'has no subject field')
-  skipAny(reader)
+  skipWishedName(reader)
   const { keyType, start, bitsAt, end } = skipPublicKey(reader, 'CSR_KEY_UNSUPPORTED')
   // Mandatory in RFC 2986, yet left out by some tools when there is nothing to say.
   if (reader.at < reader.end) {
     if (peekTag(reader) !== explicit(0)) throw fault(reader, 'has another element where its attributes belong')
-    skipAny(reader)
+    skipAttributes(reader)
   }
   ascend(reader, afterInfo)
   const tbs = der.subarray(tbsAt, reader.at)

@@ -88,6 +88,7 @@ export async function issueCertificate(
     notAfter,
     nodeId,
     publicKey: csr.publicKey,
+    keyType: csr.keyType,
     keyId,
   })
   const signed = authority.signer.sign(tbs)

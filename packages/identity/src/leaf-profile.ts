@@ -24,6 +24,12 @@ export const encodeCritical = (type: string, value: Uint8Array): Uint8Array<Arra
 
 // digitalSignature and keyEncipherment, as Docker's leaves have them: bits 0 and 2, five unused.
 const KEY_USAGE_BITS = encodeElement(BIT_STRING, Uint8Array.of(5, 0xa0))
+const KEY_USAGE_EXTENSION = encodeCritical(KEY_USAGE, KEY_USAGE_BITS)
+
+/** Where in {@link CONSTANT_EXTENSIONS} the bits of the key usage are, and how many of them do not count. */
+export const KEY_USAGE_AT: number = KEY_USAGE_EXTENSION.length - 2
+/** The bits for a key that cannot encipher: digitalSignature alone (RFC 9295 section 3). */
+export const SIGNING_ALONE: Uint8Array = Uint8Array.of(7, 0x80)
 
 const join = (...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> => {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
@@ -37,7 +43,7 @@ const join = (...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> => {
 
 /** The extensions that every leaf has, ready to be put first: key usage, server and client authentication, no CA. */
 export const CONSTANT_EXTENSIONS: Uint8Array<ArrayBuffer> = join(
-  encodeCritical(KEY_USAGE, KEY_USAGE_BITS),
+  KEY_USAGE_EXTENSION,
   encodeExtension(EXT_KEY_USAGE, encodeSequence(encodeOid(SERVER_AUTH), encodeOid(CLIENT_AUTH))),
   encodeCritical(BASIC_CONSTRAINTS, encodeSequence()),
 )

@@ -1,3 +1,4 @@
+import type { NodeKeyType } from './algorithms.ts'
 import type { AltName } from './alt-names.ts'
 import { explicit, SEQUENCE } from './der/tags.ts'
 import {
@@ -11,7 +12,14 @@ import {
   writeText,
 } from './der/writer.ts'
 import { IdentityError } from './errors.ts'
-import { CONSTANT_EXTENSIONS, encodeAltNames, encodeSubjectKeyId, lastAltNameLength } from './leaf-profile.ts'
+import {
+  CONSTANT_EXTENSIONS,
+  encodeAltNames,
+  encodeSubjectKeyId,
+  KEY_USAGE_AT,
+  lastAltNameLength,
+  SIGNING_ALONE,
+} from './leaf-profile.ts'
 import type { NameConstraints } from './name-constraints.ts'
 import { isNamePermitted } from './name-constraints-match.ts'
 import { encodeNodeSubject, type NodeSubject, nodeName } from './node-identity.ts'
@@ -29,6 +37,7 @@ export interface LeafTemplate {
   readonly subject: Uint8Array
   /** The extensions. */
   readonly tail: Uint8Array
+  readonly usageAt: number
   readonly keyIdAt: number
   readonly nodeNameAt: number
   /** The last one that was asked for: its times are whole seconds, so that many leaves in a row share it. */
@@ -60,6 +69,7 @@ export interface LeafParts extends Validity {
   readonly nodeId: string
   /** DER SubjectPublicKeyInfo. */
   readonly publicKey: Uint8Array
+  readonly keyType: NodeKeyType
   /** At least {@link KEY_ID_BYTES}; the first ones count. */
   readonly keyId: Uint8Array
 }
@@ -94,12 +104,13 @@ export function compileLeaf(parts: IssuerParts, subject: LeafSubject, spiffeId?:
   writeBytes(head, at, issuer)
   const keyId = encodeSubjectKeyId(new Uint8Array(KEY_ID_BYTES))
   const altNames = encodeAltNames(subject, domain, spiffeId)
-  const extensions = encodeSequence(CONSTANT_EXTENSIONS, keyId, authorityKeyId, altNames)
-  const tail = encodeElement(explicit(3), extensions)
+  const tail = encodeElement(explicit(3), encodeSequence(CONSTANT_EXTENSIONS, keyId, authorityKeyId, altNames))
+  const extensionsLength = CONSTANT_EXTENSIONS.length + keyId.length + authorityKeyId.length + altNames.length
   return {
     head,
     subject: encodeNodeSubject(subject),
     tail,
+    usageAt: tail.length - extensionsLength + KEY_USAGE_AT,
     keyIdAt: tail.length - altNames.length - authorityKeyId.length - KEY_ID_BYTES,
     nodeNameAt: tail.length - lastAltNameLength(subject.role, domain) - NODE_ID_LENGTH,
     validity: null,
@@ -146,6 +157,7 @@ export function encodeLeaf(template: LeafTemplate, parts: LeafParts): Uint8Array
   writeText(out, at - NODE_ID_LENGTH, parts.nodeId)
   at = writeBytes(out, at, parts.publicKey)
   writeBytes(out, at, tail)
+  if (parts.keyType === 'ed25519') writeBytes(out, at + template.usageAt, SIGNING_ALONE)
   for (let index = 0; index < KEY_ID_BYTES; index += 1) out[at + template.keyIdAt + index] = parts.keyId[index] ?? 0
   writeText(out, at + template.nodeNameAt, parts.nodeId)
   return out

@@ -25,6 +25,8 @@ export interface IssuedExpectation extends Vouchers {
 export const ISSUED_TOLERANCE_MS = 60_000
 
 const KEY_USAGES: readonly KeyUsage[] = ['digitalSignature', 'keyEncipherment']
+// A key that cannot encipher should not be said to (RFC 9295 section 3); a CA may have one profile for all keys.
+const SIGNING_USAGES: readonly KeyUsage[] = ['digitalSignature']
 const EXT_KEY_USAGES: readonly string[] = [SERVER_AUTH, CLIENT_AUTH]
 
 /** The same members, each once, in any order. */
@@ -94,7 +96,8 @@ function checkExtensions(certificate: Certificate, grant: Grant): void {
   const count = names.length + uris.length
   if (!sameSet(certificate.dnsNames, names) || !sameSet(foundUris, uris) || countAltNames(extensions) !== count)
     throw mismatch('ISSUED_NAMES_MISMATCH', 'has other alternative names than were asked for')
-  if (!sameSet(certificate.keyUsage, KEY_USAGES) || !sameSet(certificate.extKeyUsage, EXT_KEY_USAGES))
+  const signsAlone = certificate.keyType === 'ed25519' && sameSet(certificate.keyUsage, SIGNING_USAGES)
+  if (!(signsAlone || sameSet(certificate.keyUsage, KEY_USAGES)) || !sameSet(certificate.extKeyUsage, EXT_KEY_USAGES))
     throw mismatch(
       'ISSUED_USAGE_MISMATCH',
       'is for other uses than signing, key encipherment, tls server and tls client',
