@@ -16,7 +16,7 @@ import {
   notEvicted,
   verifyEvictionList,
 } from '@leastwise/identity'
-import { systemVerifier } from '@leastwise/identity/node'
+import { systemDigest, systemVerifier } from '@leastwise/identity/node'
 import fc from 'fast-check'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type ManualClock, manualClock } from '../support/manual-clock.ts'
@@ -64,6 +64,7 @@ const publisherOf = (options: { readonly lifeMs?: number; readonly beatMs?: numb
     readBook: () => book,
     signAs: () => signer,
     clock,
+    digest: systemDigest,
     ...options,
   })
 /** No node that this cluster has issued to. */
@@ -81,7 +82,12 @@ const read = async (bytes: Uint8Array | undefined, now = clock.now()) =>
     view: held().view,
   })
 const held = (view?: HeldEvictions['view']): HeldEvictions =>
-  holdEvictions({ clusterId: cluster.clusterId, verifier: systemVerifier, ...(view === undefined ? {} : { view }) })
+  holdEvictions({
+    clusterId: cluster.clusterId,
+    verifier: systemVerifier,
+    digest: systemDigest,
+    ...(view === undefined ? {} : { view }),
+  })
 const nodesIn = (evictions: readonly Eviction[]) =>
   evictions.map((each) => (each.kind === 'node' ? each.nodeId : each.serial)).sort()
 
@@ -350,6 +356,7 @@ describe('what a node holds', () => {
     const holder = holdEvictions({
       clusterId: cluster.clusterId,
       verifier: systemVerifier,
+      digest: systemDigest,
       save: async (view) => {
         order.push(`save ${view.sequence}`)
         throw Object.assign(new Error('no space'), { code: 'EVICTION_FILE_FAILED' })
@@ -427,7 +434,7 @@ describe('what a node holds', () => {
     await refused(ahead.came[0]!, 'EVICTION_LIST_NOT_YET_VALID')
     ahead.stop()
     const foreign = await testCluster({ now: START, clusterId: testClusterId(2) })
-    const stranger = holdEvictions({ clusterId: foreign.clusterId, verifier: systemVerifier })
+    const stranger = holdEvictions({ clusterId: foreign.clusterId, verifier: systemVerifier, digest: systemDigest })
     await expect(stranger.take(whole!, { roots: [foreign.root], now: START })).rejects.toThrowCode(
       'EVICTION_LIST_WRONG_CLUSTER',
     )

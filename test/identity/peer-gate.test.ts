@@ -22,6 +22,7 @@ import {
   type PeerGate,
   type PeerGateOptions,
   systemClock,
+  systemDigest,
   systemVerifier,
   type TlsIdentity,
 } from '@leastwise/identity/node'
@@ -99,7 +100,7 @@ function pushing() {
     const signer = signerOf(manager)
     const { clusterId } = cluster
     const publisher = createEvictionPublisher({
-      ...{ clusterId, lifeMs, clock: systemClock },
+      ...{ clusterId, lifeMs, clock: systemClock, digest: systemDigest },
       readBook: () => book,
       signAs: () => signer,
     })
@@ -115,7 +116,8 @@ function pushing() {
   }
 }
 const trust = () => ({ roots: [cluster.root], now: Date.now() })
-const holding = (): HeldEvictions => holdEvictions({ clusterId: cluster.clusterId, verifier: systemVerifier })
+const holding = (): HeldEvictions =>
+  holdEvictions({ clusterId: cluster.clusterId, verifier: systemVerifier, digest: systemDigest })
 
 describe('two workers that talk to each other directly', () => {
   it('refuse an evicted one at its next handshake, and cut its open connections with the list', async () => {
@@ -141,10 +143,15 @@ describe('two workers that talk to each other directly', () => {
     const { clusterId } = cluster
     const file = await openEvictionFile(path, { clusterId })
     const { evict } = pushing()
-    const first = holdEvictions({ clusterId, verifier: systemVerifier, save: file.save })
+    const first = holdEvictions({ clusterId, verifier: systemVerifier, digest: systemDigest, save: file.save })
     await first.take(await evict(b), trust())
     const kept = await (await openEvictionFile(path, { clusterId })).load()
-    const evictions = holdEvictions({ clusterId, verifier: systemVerifier, ...(kept === null ? {} : { view: kept }) })
+    const evictions = holdEvictions({
+      clusterId,
+      verifier: systemVerifier,
+      digest: systemDigest,
+      ...(kept === null ? {} : { view: kept }),
+    })
     const service = await serviceOf(a, { evictions })
     expect(await service.refused(b)).toBe('PEER_EVICTED')
     expect(await echo(await service.connectAs(c), 'hello')).toBe('hello')

@@ -9,7 +9,7 @@ import {
   isNodeEvicted,
   type ListSigner,
 } from '@leastwise/identity'
-import { systemClock, systemVerifier } from '@leastwise/identity/node'
+import { systemClock, systemDigest, systemVerifier } from '@leastwise/identity/node'
 import type { Clock, EvictionsPort } from '@leastwise/swarm'
 import { type LinkTrust, openManagerLink } from '@leastwise/swarm/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -57,6 +57,7 @@ async function pushing(cluster?: TestCluster): Promise<Pushing> {
     readBook: () => book,
     signAs: () => scene.signer,
     clock: systemClock,
+    digest: systemDigest,
   })
   const evictions: EvictionsPort = {
     lists: async function* (number, options) {
@@ -82,6 +83,7 @@ const holding = ({ cluster }: RunningManager, view?: HeldEvictions['view']): Hel
   holdEvictions({
     clusterId: cluster.clusterId,
     verifier: systemVerifier,
+    digest: systemDigest,
     ...(view === undefined ? {} : { view }),
   })
 
@@ -179,7 +181,13 @@ describe('an agent', () => {
     const made = async (signer: ListSigner, clusterId = manager.cluster.clusterId, now = Date.now()) => {
       const stop = new AbortController()
       const { lists } = createEvictionPublisher({
-        ...{ clusterId, signAs: () => signer, lifeMs: 2000, clock: { ...systemClock, now: () => now } },
+        ...{
+          clusterId,
+          signAs: () => signer,
+          lifeMs: 2000,
+          digest: systemDigest,
+          clock: { ...systemClock, now: () => now },
+        },
         readBook: () => bookWith(evictionBook.initial, ofNode(OTHER, now)),
       })
       for await (const list of lists(0, { signal: stop.signal })) return list
@@ -266,6 +274,7 @@ describe('an agent', () => {
     const evictions = holdEvictions({
       clusterId: manager.cluster.clusterId,
       verifier: systemVerifier,
+      digest: systemDigest,
       save: async () => {
         await Promise.reject(Object.assign(new Error('no space'), { code: 'EVICTION_FILE_FAILED' }))
       },

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type HeldEvictions, holdEvictions, IdentityError, parseClusterId } from '@leastwise/identity'
-import { openEvictionFile, systemVerifier } from '@leastwise/identity/node'
+import { openEvictionFile, systemDigest, systemVerifier } from '@leastwise/identity/node'
 import type { NodeCredentials } from '@leastwise/swarm'
 import type { Announce } from '../announce.ts'
 
@@ -24,6 +24,7 @@ export async function openEvictions(
   return holdEvictions({
     clusterId,
     verifier: systemVerifier,
+    digest: systemDigest,
     save: file.save,
     ...(kept === null ? {} : { view: kept }),
   })

@@ -47,7 +47,13 @@ export {
 export type { EvictionView, NotEvictedOptions } from './eviction/eviction-view.ts'
 export { listedIssuers, noEvictions, notEvicted, viewOf, withEvictionList } from './eviction/eviction-view.ts'
 export { evictionsFrom } from './eviction/evictions-from.ts'
-export type { EvictionFollower, HeldEvictions, HoldEvictionsOptions } from './eviction/held-evictions.ts'
+export type {
+  EvictionFollower,
+  EvictionIntake,
+  EvictionTrust,
+  HeldEvictions,
+  HoldEvictionsOptions,
+} from './eviction/held-evictions.ts'
 export { holdEvictions } from './eviction/held-evictions.ts'
 export type { EvictionList } from './eviction/list-codec.ts'
 export { MAX_EVICTION_LIST_BYTES, MAX_EVICTION_LIST_LIFE_MS } from './eviction/list-codec.ts'

@@ -74,6 +74,11 @@ export function* evictionsIn(book: EvictionBook): Generator<Eviction, void, void
   for (const [, packed] of occupied(book.details)) yield* unpack(packed).values()
 }
 
+/** The same in their encoding: bytes full of entries, place by place. */
+export function* packedIn(book: EvictionBook): Generator<Uint8Array, void, void> {
+  for (const [, packed] of occupied(book.details)) yield packed
+}
+
 /**
  * What `after` has that `before` had not, or not for as long. Looks into those of the 4096 buckets that are others, so that it costs what was
  * added and not what is there.

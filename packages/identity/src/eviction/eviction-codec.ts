@@ -27,9 +27,11 @@ const MAX_KEY_ID_BYTES = 32
 const HEX = /^(?:[0-9a-f]{2})+$/
 const SECOND_MS = 1000
 const MAX_SECONDS = 2 ** 40
+/** Reason, beginning and end. */
+const FACTS_BYTES = 1 + 5 + 5
 
 /** A certificate's entry is the longest: kind, serial number, issuer, reason and two instants. */
-export const MAX_ENTRY_BYTES: number = 1 + 1 + MAX_SERIAL_BYTES + 1 + MAX_KEY_ID_BYTES + 1 + 5 + 5
+export const MAX_ENTRY_BYTES: number = 1 + 1 + MAX_SERIAL_BYTES + 1 + MAX_KEY_ID_BYTES + FACTS_BYTES
 
 /** A cursor over the bytes of a list. */
 export interface Cursor {
@@ -61,9 +63,15 @@ export function pushNumber(out: number[], value: number, length: number): void {
   for (let index = length - 1; index >= 0; index -= 1) out.push(Math.trunc(value / 2 ** (8 * index)) % 256)
 }
 
+/** Of a lower-case hexadecimal number. */
+function digitAt(hex: string, at: number): number {
+  const code = hex.charCodeAt(at)
+  return code < 0x61 ? code - 0x30 : code - 0x57
+}
+
 function pushHex(out: number[], hex: string): void {
   out.push(hex.length / 2)
-  for (let at = 0; at < hex.length; at += 2) out.push(Number.parseInt(hex.slice(at, at + 2), 16))
+  for (let at = 0; at < hex.length; at += 2) out.push(16 * digitAt(hex, at) + digitAt(hex, at + 1))
 }
 
 function readHex(cursor: Cursor, most: number): string {
@@ -128,6 +136,15 @@ export function readEviction(cursor: Cursor): Eviction {
   if (!isSerial(serial)) throw malformed('has a serial number that is not positive and minimal')
   const issuer = readHex(cursor, MAX_KEY_ID_BYTES)
   return { kind: 'certificate', serial, issuerKeyId: issuer === '' ? null : issuer, ...readFacts(cursor) }
+}
+
+/** Steps over one entry of a book, and gives its bytes. */
+export function skipEviction(cursor: Cursor): Uint8Array {
+  const start = cursor.at
+  if (readNumber(cursor, 1) === NODE) skip(cursor, NODE_ID_BYTES)
+  else for (const _ of ['serial', 'issuer']) skip(cursor, readNumber(cursor, 1))
+  skip(cursor, FACTS_BYTES)
+  return cursor.bytes.subarray(start, cursor.at)
 }
 
 function readNodeId(text: string): ReturnType<typeof parseNodeId> {

@@ -1,11 +1,14 @@
 import type { ClusterId } from '../node-identity.ts'
 import { createPoke, type Poke } from '../poke.ts'
-import type { Clock } from '../ports.ts'
+import type { Clock, Digest } from '../ports.ts'
 import { sleepOrWake } from '../renewal/sleep-or-wake.ts'
 import type { Eviction } from './eviction.ts'
-import { type EvictionBook, evictionsIn, evictionsSince } from './eviction-book.ts'
+import { type EvictionBook, evictionsSince, packedIn } from './eviction-book.ts'
+import { encodeEviction } from './eviction-codec.ts'
 import { MAX_EVICTION_LIST_LIFE_MS } from './list-codec.ts'
-import { type ListSigner, signEvictionList } from './signed-list.ts'
+import { entriesOf } from './list-parts.ts'
+import { signEvictionPieces } from './sign-pieces.ts'
+import type { ListSigner } from './signed-list.ts'
 
 /** How long a pushed list is good for unless told otherwise, in milliseconds: a day, so that managers may be away overnight. */
 export const EVICTION_LIST_LIFE_MS = 86_400_000
@@ -26,6 +29,7 @@ export interface EvictionPublisherOptions {
   /** Who signs: this manager, with the chain that it presents. The same object for as long as it is the same identity. */
   readonly signAs: () => ListSigner
   readonly clock: Clock
+  readonly digest: Digest
   /** Whole seconds, up to {@link MAX_EVICTION_LIST_LIFE_MS}; {@link EVICTION_LIST_LIFE_MS} unless given. */
   readonly lifeMs?: number
   /** At most half of the life; {@link EVICTION_BEAT_MS} unless given, or half of a shorter life. */
@@ -38,7 +42,8 @@ export interface EvictionPublisher {
   readonly changed: () => void
   /**
    * Lists for one peer, for as long as it asks: first what it lacks, or that it lacks nothing; then what is new, as soon as it is;
-   * and a list that says nothing new whenever there was silence for the time of a beat.
+   * and a list that says nothing new whenever there was silence for the time of a beat. A list that is too large for one message comes in pieces, one after
+   * the other: what names them all first. A peer takes them as they come ({@link HeldEvictions.intake}).
    *
    * A peer that knows a later number than this manager gets nothing until the manager has caught up: it would refuse it.
    *
@@ -51,11 +56,19 @@ export interface EvictionPublisher {
   ) => AsyncGenerator<Uint8Array<ArrayBuffer>, void, void>
 }
 
+function* encoded(evictions: Iterable<Eviction>): Generator<Uint8Array, void, void> {
+  for (const eviction of evictions) yield encodeEviction(eviction)
+}
+
+function* entriesIn(packed: Iterable<Uint8Array>): Generator<Uint8Array, void, void> {
+  for (const bytes of packed) yield* entriesOf(bytes)
+}
+
 interface Made {
   readonly base: number
   readonly sequence: number
   readonly issuedAt: number
-  readonly bytes: Promise<Uint8Array<ArrayBuffer>>
+  readonly pieces: Promise<readonly Uint8Array<ArrayBuffer>[]>
 }
 
 /**
@@ -64,7 +77,7 @@ interface Made {
  * @throws RangeError if the life is not in whole seconds up to {@link MAX_EVICTION_LIST_LIFE_MS}, or the beat is longer than half of it.
  */
 export function createEvictionPublisher(options: EvictionPublisherOptions): EvictionPublisher {
-  const { clusterId, readBook, signAs, clock, lifeMs = EVICTION_LIST_LIFE_MS } = options
+  const { clusterId, readBook, signAs, clock, digest, lifeMs = EVICTION_LIST_LIFE_MS } = options
   const { beatMs = Math.min(EVICTION_BEAT_MS, lifeMs / 2) } = options
   if (!Number.isSafeInteger(lifeMs / SECOND_MS) || lifeMs <= 0 || lifeMs > MAX_EVICTION_LIST_LIFE_MS)
     throw new RangeError(`lifeMs must be whole seconds up to ${MAX_EVICTION_LIST_LIFE_MS} ms`)
@@ -82,14 +95,14 @@ export function createEvictionPublisher(options: EvictionPublisherOptions): Evic
     whole = null
     beat = null
   }
-  const make = (by: ListSigner, base: number, evictions: readonly Eviction[]): Made => {
+  const make = (by: ListSigner, base: number, entries: Iterable<Uint8Array>): Made => {
     const { sequence } = book
     const issuedAt = Math.floor(clock.now() / SECOND_MS) * SECOND_MS
-    const list = { clusterId, sequence, base, issuedAt, validUntil: issuedAt + lifeMs, evictions }
-    const bytes = signEvictionList(list, by)
+    const list = { clusterId, sequence, base, issuedAt, validUntil: issuedAt + lifeMs }
+    const pieces = signEvictionPieces(list, entries, by, digest)
     // A key that is elsewhere may be out of reach now; the next follower finds nothing kept and tries again.
-    bytes.catch(forget)
-    return { base, sequence, issuedAt, bytes }
+    pieces.catch(forget)
+    return { base, sequence, issuedAt, pieces }
   }
   const isFresh = (made: Made | null, longestMs: number): made is Made => {
     const age = made === null ? Infinity : clock.now() - made.issuedAt
@@ -108,7 +121,7 @@ export function createEvictionPublisher(options: EvictionPublisherOptions): Evic
       beat = null
     }
     if (book.sequence > before.sequence)
-      deltas = [...deltas, make(by, before.sequence, [...evictionsSince(before, book)])].slice(-MAX_DELTAS)
+      deltas = [...deltas, make(by, before.sequence, encoded(evictionsSince(before, book)))].slice(-MAX_DELTAS)
     return by
   }
 
@@ -124,7 +137,7 @@ export function createEvictionPublisher(options: EvictionPublisherOptions): Evic
     const from = deltas.findIndex((delta) => delta.base <= known && known < delta.sequence)
     const missed = from < 0 ? [] : deltas.slice(from)
     if (missed.length > 0 && missed.every((delta) => isFresh(delta, lifeMs / 2))) return missed
-    if (!isFresh(whole, beatMs)) whole = make(by, 0, [...evictionsIn(book)])
+    if (!isFresh(whole, beatMs)) whole = make(by, 0, entriesIn(packedIn(book)))
     return [whole]
   }
 
@@ -139,7 +152,7 @@ export function createEvictionPublisher(options: EvictionPublisherOptions): Evic
         for (let at = known; ; ) {
           signal.throwIfAborted()
           for (const made of owed(at)) {
-            yield await made.bytes
+            yield* await made.pieces
             at = made.sequence
           }
           await sleepOrWake(beatMs, { clock, signal, wake: news.wake })

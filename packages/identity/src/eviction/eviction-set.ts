@@ -75,9 +75,17 @@ export function evictionHitting(
 
 const byKey = (a: Key, b: Key): number => a.high - b.high || a.low - b.low
 
+/** As they stand in a bucket. */
+function inWords(keys: Key[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(keys.length * WORDS)
+  for (const [index, { high, low, untilHour }] of keys.sort(byKey).entries())
+    words.set([high, low, untilHour], index * WORDS)
+  return words
+}
+
 /** Both sorted; of equal keys one entry with the later end. */
-function merge(words: Words, keys: readonly Key[]): Uint32Array<ArrayBuffer> {
-  const out = new Uint32Array(words.length + keys.length * WORDS)
+function merge(words: Words, added: Words): Uint32Array<ArrayBuffer> {
+  const out = new Uint32Array(words.length + added.length)
   let from = 0
   let to = 0
   const put = (high: number, low: number, untilHour: number): void => {
@@ -93,9 +101,11 @@ function merge(words: Words, keys: readonly Key[]): Uint32Array<ArrayBuffer> {
   const copyUpTo = (end: number): void => {
     for (; from < end; from += WORDS) put(words[from] ?? 0, words[from + 1] ?? 0, words[from + 2] ?? 0)
   }
-  for (const { high, low, untilHour } of keys) {
+  for (let next = 0; next < added.length; next += WORDS) {
+    const high = added[next] ?? 0
+    const low = added[next + 1] ?? 0
     copyUpTo(lowerBound(words, high, low))
-    put(high, low, untilHour)
+    put(high, low, added[next + 2] ?? 0)
   }
   copyUpTo(words.length)
   return to === out.length ? out : out.slice(0, to)
@@ -113,16 +123,26 @@ export function withEvictions(set: EvictionSet, evictions: Iterable<Eviction>): 
     if (others === undefined) keys.set(bucket, [key])
     else others.push(key)
   }
-  if (keys.size === 0) return set
+  return withWords(
+    set,
+    [...keys].map(([bucket, added]) => [bucket, inWords(added)] as const),
+  )
+}
+
+/** What either of them has. Copies those buckets that both have something in. */
+export const unionOf = (set: EvictionSet, other: EvictionSet): EvictionSet =>
+  set.size === 0 ? other : withWords(set, occupied(other.buckets))
+
+function withWords(set: EvictionSet, added: Iterable<readonly [number, Words]>): EvictionSet {
   let { size } = set
   const changes: [number, Words][] = []
-  for (const [bucket, added] of keys) {
+  for (const [bucket, fresh] of added) {
     const words = bucketOf(set.buckets, bucket) ?? NO_WORDS
-    const merged = merge(words, added.sort(byKey))
+    const merged = merge(words, fresh)
     size += (merged.length - words.length) / WORDS
     changes.push([bucket, merged])
   }
-  return { size, buckets: withBuckets(set.buckets, changes) }
+  return changes.length === 0 ? set : { size, buckets: withBuckets(set.buckets, changes) }
 }
 
 /** A set without what has ended before `now`, for its memory's sake: what has ended hits nobody anyway. Looks at every entry. */

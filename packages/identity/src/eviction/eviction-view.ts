@@ -11,7 +11,7 @@ import {
   isSerialEvicted,
   withEvictions,
 } from './eviction-set.ts'
-import type { EvictionList } from './list-codec.ts'
+import type { EvictionList, ListHead } from './list-codec.ts'
 
 /** What a peer knows of evictions, from signed lists or from the book itself. */
 export interface EvictionView {
@@ -39,6 +39,19 @@ export const viewOf = (book: EvictionBook): EvictionView => ({
  * list holds only what came after something that this view has not heard of: ask for the whole list then.
  */
 export function withEvictionList(view: EvictionView, list: EvictionList): EvictionView {
+  checkFollows(view, list)
+  return grown(view, list, withEvictions(view.set, list.evictions))
+}
+
+/** The view after a list that {@link checkFollows} passes, with this set. */
+export const grown = (view: EvictionView, { sequence, validUntil }: ListHead, set: EvictionSet): EvictionView => ({
+  sequence,
+  validUntil: Math.max(view.validUntil, validUntil),
+  set,
+})
+
+/** Refuses a list that does not follow what the view has heard of. Throws as {@link withEvictionList}. */
+export function checkFollows(view: EvictionView, list: ListHead): void {
   if (list.sequence < view.sequence) {
     throw new IdentityError(
       'EVICTION_LIST_ROLLED_BACK',
@@ -50,11 +63,6 @@ export function withEvictionList(view: EvictionView, list: EvictionList): Evicti
       'EVICTION_LIST_GAP',
       `eviction list continues number ${list.base} and ${view.sequence} was the last one seen; ask for the whole list`,
     )
-  }
-  return {
-    sequence: list.sequence,
-    validUntil: Math.max(view.validUntil, list.validUntil),
-    set: withEvictions(view.set, list.evictions),
   }
 }
 

@@ -7,7 +7,6 @@ import type { Eviction } from './eviction.ts'
 import { MAX_EVICTIONS } from './eviction-book.ts'
 import {
   type Cursor,
-  encodeEviction,
   MAX_ENTRY_BYTES,
   malformed,
   pushNumber,
@@ -15,6 +14,7 @@ import {
   readNumber,
   skip,
 } from './eviction-codec.ts'
+import { encodePartDigests, type PartDigests, readPartDigests } from './list-parts.ts'
 
 /** A list of evictions, as managers push it to every peer. */
 export interface EvictionList {
@@ -31,17 +31,20 @@ export interface EvictionList {
   readonly evictions: readonly Eviction[]
 }
 
+/** All that a list says but whom it names. */
+export type ListHead = Omit<EvictionList, 'evictions'>
+
 /** A list whose signature nobody has checked: all but the entries is read. */
 export interface SignedParts {
-  readonly head: Omit<EvictionList, 'evictions'>
+  readonly head: ListHead
   /** DER, the manager's own first; none when a root signed. */
   readonly signerChain: readonly Uint8Array<ArrayBuffer>[]
   readonly algorithm: SignatureAlgorithm
   /** What is signed. */
   readonly signed: Uint8Array<ArrayBuffer>
   readonly signature: Uint8Array<ArrayBuffer>
-  /** Reads the entries; ask after the signature was checked. */
-  readonly readEntries: () => readonly Eviction[]
+  /** The bytes of its entries, for {@link readEntries}; or what names the parts that hold them. */
+  readonly content: Uint8Array | PartDigests
 }
 
 /** Seven days: a longer list would keep a peer content that is cut off. */
@@ -55,7 +58,11 @@ export const MAX_EVICTION_LIST_BYTES: number = MAX_EVICTIONS * MAX_ENTRY_BYTES +
  * the same key signs in a handshake, and no certificate, request or CRL begins so.
  */
 const CONTEXT = new TextEncoder().encode('leastwise: evicted nodes and certificates of a cluster, form 1.\n')
-const MAGIC: readonly number[] = [0x4c, 0x57, 0x45, 0x56, 1]
+const MAGIC: readonly number[] = [0x4c, 0x57, 0x45, 0x56]
+/** The list holds its entries. */
+const ENTIRE = 1
+/** The list holds the digests of parts that hold the entries. */
+const IN_PARTS = 2
 const SECOND_MS = 1000
 const MAX_SIGNATURE_BYTES = 1024
 
@@ -96,27 +103,37 @@ const numberBytes = (value: number, length: number): Uint8Array => {
   return Uint8Array.from(out)
 }
 
-/** What is signed of a list: everything but the signature, in its one form. */
+/** Encoded entries, in the order of their bytes, none twice. */
+function entireBody(entries: readonly Uint8Array[]): readonly Uint8Array[] {
+  const sorted = [...entries].sort(byBytes)
+  const single = sorted.filter((entry, at) => at === 0 || byBytes(sorted[at - 1] ?? entry, entry) !== 0)
+  const bytes = single.reduce((sum, entry) => sum + entry.length, 0)
+  return [numberBytes(bytes, 4), concat(single)]
+}
+
+/**
+ * What is signed of a list: everything but the signature, in its one form.
+ *
+ * @param content - The encoded entries, or what stands for them.
+ */
 export function encodeUnsigned(
-  list: EvictionList,
+  list: ListHead,
+  content: readonly Uint8Array[] | PartDigests,
   signerChain: readonly Uint8Array[],
   algorithm: SignatureAlgorithm,
 ): Uint8Array<ArrayBuffer> {
-  const sorted = list.evictions.map(encodeEviction).sort(byBytes)
-  const entries = sorted.filter((entry, at) => at === 0 || byBytes(sorted[at - 1] ?? entry, entry) !== 0)
-  const head: number[] = [...MAGIC, list.clusterId.length]
+  const inParts = 'digests' in content
+  const head: number[] = [...MAGIC, inParts ? IN_PARTS : ENTIRE, list.clusterId.length]
   for (let at = 0; at < list.clusterId.length; at += 1) head.push(list.clusterId.charCodeAt(at))
   pushNumber(head, list.sequence, 6)
   pushNumber(head, list.base, 6)
   pushNumber(head, list.issuedAt / SECOND_MS, 5)
   pushNumber(head, list.validUntil / SECOND_MS, 5)
   head.push(signerChain.length)
-  const bytes = entries.reduce((sum, entry) => sum + entry.length, 0)
   return concat([
     Uint8Array.from(head),
     ...signerChain.flatMap((der) => [numberBytes(der.length, 3), der]),
-    numberBytes(bytes, 4),
-    concat(entries),
+    ...(inParts ? [encodePartDigests(content)] : entireBody(content)),
     Uint8Array.of(ALGORITHMS.indexOf(algorithm)),
   ])
 }
@@ -138,8 +155,14 @@ function readClusterId(cursor: Cursor): ClusterId {
   }
 }
 
-function readHead(cursor: Cursor): Omit<EvictionList, 'evictions'> {
+function readForm(cursor: Cursor): number {
   for (const byte of MAGIC) if (readNumber(cursor, 1) !== byte) throw malformed('has another form than this one')
+  const form = readNumber(cursor, 1)
+  if (form !== ENTIRE && form !== IN_PARTS) throw malformed('has another form than this one')
+  return form
+}
+
+function readHead(cursor: Cursor): ListHead {
   const clusterId = readClusterId(cursor)
   const sequence = readNumber(cursor, 6)
   const base = readNumber(cursor, 6)
@@ -162,7 +185,13 @@ function readChain(cursor: Cursor): readonly Uint8Array<ArrayBuffer>[] {
   })
 }
 
-function readEntries(bytes: Uint8Array): readonly Eviction[] {
+function readEntire(cursor: Cursor): Uint8Array {
+  const start = skip(cursor, readNumber(cursor, 4))
+  return cursor.bytes.subarray(start, cursor.at)
+}
+
+/** Reads the entries of a list that holds them; ask after the signature was checked. */
+export function readEntries(bytes: Uint8Array): readonly Eviction[] {
   const cursor: Cursor = { bytes, at: 0 }
   const evictions: Eviction[] = []
   let last: Uint8Array | null = null
@@ -190,11 +219,10 @@ export function readSignedList(bytes: Uint8Array): SignedParts {
     )
   }
   const cursor: Cursor = { bytes, at: 0 }
+  const form = readForm(cursor)
   const head = readHead(cursor)
   const signerChain = readChain(cursor)
-  const length = readNumber(cursor, 4)
-  const start = skip(cursor, length)
-  const entries = bytes.subarray(start, cursor.at)
+  const content = form === IN_PARTS ? readPartDigests(cursor) : readEntire(cursor)
   const algorithm = ALGORITHMS[readNumber(cursor, 1)]
   if (algorithm === undefined) throw malformed('names a signature algorithm that does not exist')
   const end = cursor.at
@@ -208,6 +236,6 @@ export function readSignedList(bytes: Uint8Array): SignedParts {
     algorithm,
     signed: signedBytes(bytes.subarray(0, end)),
     signature: new Uint8Array(bytes.subarray(signatureAt, cursor.at)),
-    readEntries: () => readEntries(entries),
+    content,
   }
 }

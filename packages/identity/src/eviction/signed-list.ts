@@ -8,18 +8,21 @@ import type { SignatureVerifier, Signer } from '../ports.ts'
 import { isWithin } from '../validity.ts'
 import { verifyPeer } from '../verify.ts'
 import { MAX_EVICTIONS } from './eviction-book.ts'
-import { checkEviction } from './eviction-codec.ts'
+import { checkEviction, encodeEviction, malformed } from './eviction-codec.ts'
 import { evictionHitting } from './eviction-set.ts'
 import { type EvictionView, listedIssuers } from './eviction-view.ts'
 import {
   appendSignature,
   type EvictionList,
   encodeUnsigned,
+  type ListHead,
   MAX_EVICTION_LIST_LIFE_MS,
+  readEntries,
   readSignedList,
   type SignedParts,
   signedBytes,
 } from './list-codec.ts'
+import type { PartDigests } from './list-parts.ts'
 
 /** Who signs a list: a root, or a manager with the chain that it presents. */
 export interface ListSigner {
@@ -38,20 +41,36 @@ const isSequence = (value: number): boolean => Number.isSafeInteger(value) && va
  * or there are too many evictions.
  */
 export async function signEvictionList(list: EvictionList, by: ListSigner): Promise<Uint8Array<ArrayBuffer>> {
-  const { sequence, base, issuedAt, validUntil, evictions } = list
+  const { evictions } = list
+  if (evictions.length > MAX_EVICTIONS) throw new RangeError(`an eviction list has at most ${MAX_EVICTIONS} entries`)
+  for (const eviction of evictions) checkEviction(eviction)
+  return await signList(list, evictions.map(encodeEviction), by)
+}
+
+/**
+ * Signs a list of which only the head is left to look at.
+ *
+ * @param content - The encoded entries, or the digests of the parts that hold them.
+ * @throws RangeError as {@link signEvictionList}.
+ */
+export async function signList(
+  list: ListHead,
+  content: readonly Uint8Array[] | PartDigests,
+  by: ListSigner,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { sequence, base, issuedAt, validUntil } = list
   if (!isSequence(sequence) || !isSequence(base) || base > sequence)
     throw new RangeError('sequence and base must be whole numbers under 2^48, base no larger than sequence')
   if (!isSecond(issuedAt) || !isSecond(validUntil) || validUntil < issuedAt)
     throw new RangeError('issuedAt and validUntil must be whole seconds, one after the other')
   if (validUntil - issuedAt > MAX_EVICTION_LIST_LIFE_MS)
     throw new RangeError(`an eviction list is valid for at most ${MAX_EVICTION_LIST_LIFE_MS} ms`)
-  if (evictions.length > MAX_EVICTIONS) throw new RangeError(`an eviction list has at most ${MAX_EVICTIONS} entries`)
   if (by.chain.length > MAX_CHAIN_CERTIFICATES)
     throw new RangeError(`the chain of a signer has at most ${MAX_CHAIN_CERTIFICATES} certificates`)
-  for (const eviction of evictions) checkEviction(eviction)
   const algorithm = signatureAlgorithmOf(by.signer.keyType)
   const unsigned = encodeUnsigned(
     list,
+    content,
     by.chain.map(({ der }) => der),
     algorithm,
   )
@@ -103,6 +122,13 @@ async function signersOf(parts: SignedParts, options: VerifyEvictionListOptions)
  * says that it was made more than an hour from now, `EVICTION_LIST_EXPIRED`.
  */
 export async function verifyEvictionList(bytes: Uint8Array, options: VerifyEvictionListOptions): Promise<EvictionList> {
+  const { head, content } = await proveList(bytes, options)
+  if (!(content instanceof Uint8Array)) throw malformed('comes in several parts, of which this is the head')
+  return { ...head, evictions: readEntries(content) }
+}
+
+/** Proves a list of either form, and reads no entries. Throws as {@link verifyEvictionList}. */
+export async function proveList(bytes: Uint8Array, options: VerifyEvictionListOptions): Promise<SignedParts> {
   const parts = readSignedList(Uint8Array.from(bytes))
   if (parts.head.clusterId !== options.clusterId) {
     throw new IdentityError(
@@ -126,5 +152,5 @@ export async function verifyEvictionList(bytes: Uint8Array, options: VerifyEvict
   if (options.now > parts.head.validUntil) {
     throw new IdentityError('EVICTION_LIST_EXPIRED', 'eviction list has ended; ask a manager for its current one')
   }
-  return { ...parts.head, evictions: parts.readEntries() }
+  return parts
 }

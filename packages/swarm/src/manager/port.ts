@@ -58,7 +58,7 @@ export interface RecoveryPort {
 export interface EvictionsPort {
   /**
    * Signed lists for one node, until the signal fires: what it lacks since number `known`, then each newer list at once, and a list
-   * without news before the last one ends. Ending the iteration ends the stream.
+   * without news before the last one ends; a large one in pieces, one after the other. Ending the iteration ends the stream.
    */
   readonly lists: (known: number, options: Waiting) => AsyncIterable<Uint8Array>
 }

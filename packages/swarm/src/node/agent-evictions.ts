@@ -26,9 +26,12 @@ export interface FollowEvictionsOptions {
 async function oneStream({ evictions, link, trustBundle, clock, emit, signal }: FollowEvictionsOptions): Promise<void> {
   const known = BigInt(evictions.view.sequence)
   const messages = streamOf(signal, (options) => link().evictions.follow({ known }, options))
+  const intake = evictions.intake()
   for await (const { list } of messages) {
     const { roots } = parseTrustBundle(trustBundle())
-    const { sequence, validUntil, set } = await evictions.take(list, { roots, now: clock.now() })
+    const view = await intake.take(list, { roots, now: clock.now() })
+    if (view === null) continue
+    const { sequence, validUntil, set } = view
     emit({ type: 'evictions', sequence, evictions: set.size, validUntil })
   }
   throw new SwarmError('MANAGER_UNREACHABLE', 'manager ended the stream of evictions, ask again')

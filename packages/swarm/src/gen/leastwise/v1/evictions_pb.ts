@@ -39,7 +39,8 @@ export const FollowRequestSchema: GenMessage<FollowRequest> = /*@__PURE__*/
  */
 export type FollowResponse = Message<"leastwise.v1.FollowResponse"> & {
   /**
-   * A signed list, whole or what came since a number, in the form of @leastwise/identity.
+   * A signed list, whole or what came since a number, in the form of @leastwise/identity. Where that names parts, the following messages bring these, in
+   * their order, before anything else.
    *
    * @generated from field: bytes list = 1;
    */
