@@ -11,7 +11,7 @@ import {
   parseNodeId,
   verifyEvictionList,
 } from '@leastwise/identity'
-import { systemDigest, systemVerifier } from '@leastwise/identity/node'
+import { systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { placeOf, targetOf } from '../../packages/identity/src/eviction/eviction.ts'
 import { encodeEviction } from '../../packages/identity/src/eviction/eviction-codec.ts'
@@ -57,6 +57,7 @@ async function listsOf(now: EvictionBook, known: number, { signed, later }: Publ
     readBook: () => current,
     signAs: () => by,
     clock,
+    random: systemRandom,
     digest: systemDigest,
   })
   const by = {

@@ -14,12 +14,14 @@ import {
   type ListSigner,
   MAX_EVICTION_LIST_LIFE_MS,
   notEvicted,
+  type RandomSource,
   verifyEvictionList,
 } from '@leastwise/identity'
 import { systemDigest, systemVerifier } from '@leastwise/identity/node'
 import fc from 'fast-check'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type ManualClock, manualClock } from '../support/manual-clock.ts'
+import { seededRandom } from '../support/seeded-random.ts'
 import { type TestCluster, type TestNode, testCluster, testClusterId, testNodeId } from '../support/test-authority.ts'
 import { bookWith, ofNode, signerOf } from './eviction-support.ts'
 import { crossed, rootOfCluster } from './rotation-support.ts'
@@ -58,12 +60,17 @@ const counted = (who: TestNode): ListSigner => {
   }
   return { signer: { keyType: key.keyType, publicKey: key.publicKey, sign }, chain }
 }
-const publisherOf = (options: { readonly lifeMs?: number; readonly beatMs?: number } = {}) =>
+/** Draws the longest silence. */
+const unhurried: RandomSource = { bytes: (length) => new Uint8Array(length) }
+const publisherOf = (
+  options: { readonly lifeMs?: number; readonly beatMs?: number; readonly random?: RandomSource } = {},
+) =>
   createEvictionPublisher({
     clusterId: cluster.clusterId,
     readBook: () => book,
     signAs: () => signer,
     clock,
+    random: unhurried,
     digest: systemDigest,
     ...options,
   })
@@ -154,6 +161,35 @@ describe('a publisher of evictions', () => {
     expect(holder.view).toMatchObject({ sequence: 1, validUntil: clock.now() + EVICTION_LIST_LIFE_MS })
     expect(holder.heardAt).toBe(clock.now())
     expect(holder.view.set.size).toBe(1)
+  })
+
+  it('spreads the beats of those who came or were told something in the same moment, and keeps none waiting longer', async () => {
+    evict(1)
+    const publisher = publisherOf({ random: seededRandom(11) })
+    const peers = Array.from({ length: 500 }, () => listening(publisher, 1))
+    const lists = (): number => peers.reduce((sum, { came }) => sum + came.length, 0)
+    await clock.advance(0)
+    for (const what of ['came', 'told']) {
+      const begun = lists()
+      const signedBefore = signed
+      const shares: number[] = []
+      for (let tenth = 0; tenth < 20; tenth += 1) {
+        const before = lists()
+        await clock.advance(EVICTION_BEAT_MS / 10)
+        shares.push(lists() - before)
+      }
+      // 50 in each tenth of a beat, and not 500 in one of ten.
+      expect({ what, most: Math.max(...shares) < 80, least: Math.min(...shares) > 25 }).toMatchObject({
+        most: true,
+        least: true,
+      })
+      expect(lists() - begun).toBe(2 * peers.length)
+      expect(signed - signedBefore).toBeLessThanOrEqual(5)
+      evict(2)
+      publisher.changed()
+      await clock.advance(0)
+    }
+    for (const { stop } of peers) stop()
   })
 
   it('gives a peer that missed some the news since, and one that missed many or long ago the whole list', async () => {

@@ -23,6 +23,7 @@ import {
   type PeerGateOptions,
   systemClock,
   systemDigest,
+  systemRandom,
   systemVerifier,
   type TlsIdentity,
 } from '@leastwise/identity/node'
@@ -100,7 +101,7 @@ function pushing() {
     const signer = signerOf(manager)
     const { clusterId } = cluster
     const publisher = createEvictionPublisher({
-      ...{ clusterId, lifeMs, clock: systemClock, digest: systemDigest },
+      ...{ clusterId, lifeMs, clock: systemClock, digest: systemDigest, random: systemRandom },
       readBook: () => book,
       signAs: () => signer,
     })

@@ -6,6 +6,7 @@ import type {
   Clock,
   NodeCredentials,
   NodeDescription,
+  RandomSource,
   TaskStatusUpdate,
   Worker,
 } from '@leastwise/swarm'
@@ -42,6 +43,7 @@ export interface ProbeOptions {
   readonly credentials: NodeCredentials
   readonly managers: readonly [string, ...string[]]
   readonly clock?: Clock
+  readonly random?: RandomSource
   readonly recoveryKey?: PendingKey
   readonly evictions?: HeldEvictions
   readonly apply?: (set: AssignmentSet, count: number) => Promise<void>
@@ -97,7 +99,7 @@ export function probeAgent(options: ProbeOptions): AgentProbe {
       ...(options.recoveryKey === undefined ? {} : { recoveryKey: options.recoveryKey }),
       ...(options.evictions === undefined ? {} : { evictions: options.evictions }),
       clock: options.clock ?? systemClock,
-      random: systemRandom,
+      random: options.random ?? systemRandom,
       signal: controller.signal,
     })) {
       events.push(event)

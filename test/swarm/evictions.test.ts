@@ -9,7 +9,7 @@ import {
   isNodeEvicted,
   type ListSigner,
 } from '@leastwise/identity'
-import { systemClock, systemDigest, systemVerifier } from '@leastwise/identity/node'
+import { systemClock, systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
 import type { Clock, EvictionsPort } from '@leastwise/swarm'
 import { type LinkTrust, openManagerLink } from '@leastwise/swarm/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -57,6 +57,7 @@ async function pushing(cluster?: TestCluster): Promise<Pushing> {
     readBook: () => book,
     signAs: () => scene.signer,
     clock: systemClock,
+    random: systemRandom,
     digest: systemDigest,
   })
   const evictions: EvictionsPort = {
@@ -185,6 +186,7 @@ describe('an agent', () => {
           clusterId,
           signAs: () => signer,
           lifeMs: 2000,
+          random: systemRandom,
           digest: systemDigest,
           clock: { ...systemClock, now: () => now },
         },

@@ -7,7 +7,7 @@ import {
   isSerialEvicted,
   MAX_EVICTIONS,
 } from '@leastwise/identity'
-import { systemClock, systemDigest, systemVerifier } from '@leastwise/identity/node'
+import { systemClock, systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
 import { expect, it } from 'vitest'
 import { MAX_ANSWER_BYTES } from '../../packages/swarm/src/wire/limits.ts'
 import { signerOf } from '../identity/eviction-support.ts'
@@ -46,6 +46,7 @@ it('a million evictions, which are too much for one message, reach an agent', as
     readBook: () => book,
     signAs: () => signerOf(manager),
     clock: systemClock,
+    random: systemRandom,
     digest: systemDigest,
   })
   let largest = 0

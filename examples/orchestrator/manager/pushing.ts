@@ -1,5 +1,5 @@
 import { type ClusterId, createEvictionPublisher, type ListSigner, parseCertificateChain } from '@leastwise/identity'
-import { openSigner, systemClock, systemDigest } from '@leastwise/identity/node'
+import { openSigner, systemClock, systemDigest, systemRandom } from '@leastwise/identity/node'
 import type { EvictionsPort } from '@leastwise/swarm'
 import type { ManagerIdentity } from './manager-keys.ts'
 import type { Store } from './store.ts'
@@ -29,6 +29,7 @@ export function createPushing({
   const publisher = createEvictionPublisher({
     clusterId,
     clock: systemClock,
+    random: systemRandom,
     digest: systemDigest,
     readBook: () => store.state().evictions,
     signAs: () => {

@@ -1,6 +1,6 @@
 import type { ClusterId } from '../node-identity.ts'
 import { createPoke, type Poke } from '../poke.ts'
-import type { Clock, Digest } from '../ports.ts'
+import type { Clock, Digest, RandomSource } from '../ports.ts'
 import { sleepOrWake } from '../renewal/sleep-or-wake.ts'
 import type { Eviction } from './eviction.ts'
 import { type EvictionBook, evictionsSince, packedIn } from './eviction-book.ts'
@@ -29,6 +29,8 @@ export interface EvictionPublisherOptions {
   /** Who signs: this manager, with the chain that it presents. The same object for as long as it is the same identity. */
   readonly signAs: () => ListSigner
   readonly clock: Clock
+  /** Spreads the beats of the followers. */
+  readonly random: RandomSource
   readonly digest: Digest
   /** Whole seconds, up to {@link MAX_EVICTION_LIST_LIFE_MS}; {@link EVICTION_LIST_LIFE_MS} unless given. */
   readonly lifeMs?: number
@@ -42,7 +44,7 @@ export interface EvictionPublisher {
   readonly changed: () => void
   /**
    * Lists for one peer, for as long as it asks: first what it lacks, or that it lacks nothing; then what is new, as soon as it is;
-   * and a list that says nothing new whenever there was silence for the time of a beat. A list that is too large for one message comes in pieces, one after
+   * and a list that says nothing new whenever there was silence for the time of a beat, the first time for a share of it that is drawn for this peer. A list that is too large for one message comes in pieces, one after
    * the other: what names them all first. A peer takes them as they come ({@link HeldEvictions.intake}).
    *
    * A peer that knows a later number than this manager gets nothing until the manager has caught up: it would refuse it.
@@ -77,13 +79,17 @@ interface Made {
  * @throws RangeError if the life is not in whole seconds up to {@link MAX_EVICTION_LIST_LIFE_MS}, or the beat is longer than half of it.
  */
 export function createEvictionPublisher(options: EvictionPublisherOptions): EvictionPublisher {
-  const { clusterId, readBook, signAs, clock, digest, lifeMs = EVICTION_LIST_LIFE_MS } = options
+  const { clusterId, readBook, signAs, clock, random, digest, lifeMs = EVICTION_LIST_LIFE_MS } = options
   const { beatMs = Math.min(EVICTION_BEAT_MS, lifeMs / 2) } = options
   if (!Number.isSafeInteger(lifeMs / SECOND_MS) || lifeMs <= 0 || lifeMs > MAX_EVICTION_LIST_LIFE_MS)
     throw new RangeError(`lifeMs must be whole seconds up to ${MAX_EVICTION_LIST_LIFE_MS} ms`)
   if (!(beatMs > 0 && beatMs <= lifeMs / 2))
     throw new RangeError('beatMs must be more than 0 and at most half of lifeMs')
   const followers = new Set<Poke>()
+  const drawSilence = (): number => {
+    const [high = 0, low = 0] = random.bytes(2)
+    return beatMs * (1 - (high * 256 + low) / 65_536)
+  }
   let book = readBook()
   let signer: ListSigner | null = null
   let deltas: readonly Made[] = []
@@ -148,6 +154,7 @@ export function createEvictionPublisher(options: EvictionPublisherOptions): Evic
     lists: async function* (known, { signal }) {
       const news = createPoke()
       followers.add(news)
+      let silenceMs = drawSilence()
       try {
         for (let at = known; ; ) {
           signal.throwIfAborted()
@@ -155,7 +162,9 @@ export function createEvictionPublisher(options: EvictionPublisherOptions): Evic
             yield* await made.pieces
             at = made.sequence
           }
-          await sleepOrWake(beatMs, { clock, signal, wake: news.wake })
+          const woken = await sleepOrWake(silenceMs, { clock, signal, wake: news.wake })
+          // Who sleeps at the same time as all others, since they all came or were all told something, sleeps another while.
+          silenceMs = woken === 'woken' ? drawSilence() : beatMs
         }
       } finally {
         followers.delete(news)

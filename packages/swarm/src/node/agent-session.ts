@@ -3,6 +3,7 @@ import { linkSignals, onAbort, until } from '../abortable.ts'
 import { nextSessionBackoff, unitOf } from '../agent/backoff.ts'
 import type { AgentEvent, Worker } from '../agent/events.ts'
 import { firstOf } from '../agent/first-of.ts'
+import { createBeatPauses } from '../agent/spread.ts'
 import { SwarmError } from '../errors.ts'
 import type { NodeDescription } from '../node-description.ts'
 import type { Clock, RandomSource } from '../ports.ts'
@@ -47,11 +48,12 @@ export interface AgentSessionOptions {
 
 type Running = AgentSessionOptions & { readonly sessionId: string }
 
-async function heartbeats({ calls, sessionId, clock, signal }: Running): Promise<void> {
+async function heartbeats({ calls, sessionId, clock, random, signal }: Running): Promise<void> {
+  const pauseAfter = createBeatPauses(random)
   for (;;) {
     const { period } = await call(signal, async (options) => await calls().dispatcher.heartbeat({ sessionId }, options))
     const ms = Math.min(MAX_HEARTBEAT_MS, Math.max(MIN_HEARTBEAT_MS, durationMs(period, 'manager')))
-    await clock.sleep(ms, { signal })
+    await clock.sleep(pauseAfter(ms), { signal })
   }
 }
 

@@ -7,6 +7,7 @@ import { createEventQueue } from '../agent/event-queue.ts'
 import type { AgentEvent, AgentOptions, NodeCredentials } from '../agent/events.ts'
 import { firstOf } from '../agent/first-of.ts'
 import { createManagerPool } from '../agent/manager-pool.ts'
+import { drawUpTo, REGISTRATION_SPREAD_MS } from '../agent/spread.ts'
 import { sameReport, tlsReportOf } from '../agent/tls-report.ts'
 import type { Clock, RandomSource } from '../ports.ts'
 import type { ManagerList } from '../session-update.ts'
@@ -58,8 +59,8 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
   const pool = createManagerPool(options.managers)
   const rotation = createPoke()
   const revived = createPoke()
+  const doubted = createPoke()
   let credentials: NodeCredentials = options.credentials
-  let registration = linkSignals()
   let renewing = false
   let asked = false
   // One key for all tries of a recovery: once the manager has granted it, the old key is no longer the last.
@@ -90,7 +91,7 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
       const before = credentials
       credentials = next
       // A manager learns who issued a node's certificate, and what it trusts, from a registration alone; Docker's root rotation waits for that.
-      if (description.tls === null && !sameReport(tlsReportOf(before), tlsReportOf(next))) registration.abort(OUTDATED)
+      if (description.tls === null && !sameReport(tlsReportOf(before), tlsReportOf(next))) doubted.poke()
       return next
     })
     changes = changed.catch(() => undefined)
@@ -215,33 +216,42 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
   const sessionsForever = async (signal: AbortSignal): Promise<void> => {
     for (let backoffMs = 0; ; ) {
       const startedAt = clock.now()
-      registration = linkSignals(signal)
+      const reported = tlsReportOf(credentials)
       try {
         using links = openSessionLinks(address, () => credentials, bridgesOf)
         const { streams, calls } = links
-        await runSession({
-          address,
-          streams,
-          calls,
-          description: { ...description, tls: description.tls ?? tlsReportOf(credentials) },
-          worker,
-          evictions,
-          trustBundle: () => credentials.trustBundle,
-          clock,
-          random,
-          emit: queue.push,
-          onNotice: takeNotice,
-          signal: registration.signal,
-        })
+        const session = async (ended: AbortSignal): Promise<void> => {
+          await runSession({
+            address,
+            streams,
+            calls,
+            description: { ...description, tls: description.tls ?? reported },
+            worker,
+            evictions,
+            trustBundle: () => credentials.trustBundle,
+            clock,
+            random,
+            emit: queue.push,
+            onNotice: takeNotice,
+            signal: ended,
+          })
+        }
+        const outdated = async (ended: AbortSignal): Promise<void> => {
+          do await doubted.wake({ signal: ended })
+          while (sameReport(reported, tlsReportOf(credentials)))
+          await clock.sleep(drawUpTo(REGISTRATION_SPREAD_MS, random), { signal: ended })
+          throw OUTDATED
+        }
+        await firstOf(signal, [session, outdated])
       } catch (error) {
         signal.throwIfAborted()
-        if (registration.signal.reason === OUTDATED) continue
+        if (error === OUTDATED) continue
         if (isEviction(error)) throw error
         // A server that ends every session at once must not be asked in a tight circle, however well it began.
         const good = clock.now() - startedAt >= GOOD_SESSION_MS
         backoffMs = nextSessionBackoff(good ? 0 : backoffMs)
         // Without a certificate there is no session: now and then is enough, and at once when it is back.
-        const retryInMs = expired() ? RECOVERY_POLL_MS : backoffMs * unitOf(random)
+        const retryInMs = expired() ? RECOVERY_POLL_MS * (1 - unitOf(random) / 2) : backoffMs * unitOf(random)
         queue.push({ type: 'disconnected', code: nameOf(error), address, retryInMs })
         await lookAround(error, address, signal)
         pool.observe(address, good ? 'good' : 'bad')
@@ -256,8 +266,6 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
           ])
         else await clock.sleep(retryInMs, { signal })
         address = pool.pick(unitOf(random))
-      } finally {
-        registration[Symbol.dispose]()
       }
     }
   }
