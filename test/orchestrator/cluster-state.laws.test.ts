@@ -11,6 +11,7 @@ import {
   evolve,
   historyOf,
 } from '../../examples/orchestrator/manager/cluster-state.ts'
+import { findTask } from '../../examples/orchestrator/manager/task-list.ts'
 import { decodePlain, encodePlain } from '../../examples/orchestrator/plain-data.ts'
 import { testCluster } from '../support/test-authority.ts'
 import { createSecretWithId, mintToken, nodeId, runTask } from './cluster-support.ts'
@@ -189,7 +190,7 @@ describe('the state of a cluster', () => {
       evolve,
       emptyCluster,
     )
-    expect(state.tasks.has('t1')).toBe(true)
+    expect(findTask(state.tasks, 't1')).not.toBe(null)
     expect(() => decide(state, [{ part: 'secrets', command: { type: 'remove', id: 's1' } }])).toThrowCode(
       'SECRET_IN_USE',
     )

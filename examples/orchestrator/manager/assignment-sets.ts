@@ -8,9 +8,10 @@ import {
   type AssignmentSet as SecretSet,
 } from '@leastwise/secrets'
 import type { AssignmentSet, Task, AssignmentChange as WireChange } from '@leastwise/swarm'
+import type { SharedMap } from '../shared-map.ts'
 import type { ClusterState } from './cluster-state.ts'
 import type { Store } from './store.ts'
-import { hasEnded, type TaskRecord } from './task-list.ts'
+import { hasEnded, listOf, type TaskRecord, tasksOn } from './task-list.ts'
 
 interface PlacedTask extends AssignedTask {
   readonly task: TaskRecord
@@ -18,8 +19,8 @@ interface PlacedTask extends AssignedTask {
 
 /** What the node is to have: its living tasks, and exactly the secrets that these were granted. */
 function placedOn(state: ClusterState, nodeId: string): Assignments<PlacedTask> {
-  const tasks = [...state.tasks.values()]
-    .filter((task) => task.nodeId === nodeId && !hasEnded(task))
+  const tasks = listOf(tasksOn(state.tasks, nodeId))
+    .filter((task) => !hasEnded(task))
     .map((task) => ({ id: task.id, secretIds: [...new Set(task.secrets.map(({ secretId }) => secretId))], task }))
   return { secrets: assignmentsOf(state.secrets, nodeId).secrets, tasks }
 }
@@ -81,11 +82,14 @@ export async function* assignmentSets(
   { signal }: { readonly signal: AbortSignal },
 ): AsyncGenerator<AssignmentSet, void, void> {
   let previous: Assignments<PlacedTask> | null = null
-  let seen: ClusterState | null = null
+  let seen: SharedMap<TaskRecord> | null = null
   let cursor = ''
   for await (const state of store.watch({ signal })) {
-    if (seen !== null && state.tasks === seen.tasks && state.secrets === seen.secrets) continue
-    seen = state
+    // A task is granted its secrets when it is made and loses them when it ends or goes: whoever has the same tasks has the same secrets. So what
+    // happens elsewhere costs each of ten thousand nodes one look.
+    const tasks = tasksOn(state.tasks, nodeId)
+    if (tasks === seen) continue
+    seen = tasks
     const next = placedOn(state, nodeId)
     // What a task reports of itself is no news for its node, so two records of one task count as the same assignment.
     const set =

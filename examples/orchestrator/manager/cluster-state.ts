@@ -36,7 +36,7 @@ import { type TokenCommand, type TokenEvent, type TokenRegistry, tokenRegistry }
 import { decideMembership } from './decide-membership.ts'
 import { decideOperators } from './decide-operators.ts'
 import { type ManagerAddresses, type ManagerListCommand, type ManagerListEvent, managerList } from './manager-list.ts'
-import { type TaskCommand, type TaskEvent, type TaskList, taskList } from './task-list.ts'
+import { listTasks, type TaskCommand, type TaskEvent, type TaskList, taskList } from './task-list.ts'
 
 /** Everything durable in this cluster: seven state machines side by side, one journal. */
 export interface ClusterState {
@@ -161,7 +161,7 @@ export function historyOf(state: ClusterState): readonly ClusterEvent[] {
     ...[...operatorEvents(state.operators)].map((event) => ({ part: 'operators', event }) as const),
     ...[...evictionBookEvents(state.evictions)].map((event) => ({ part: 'evictions', event }) as const),
     ...[...catalogueHistory(state.secrets)].map((event) => ({ part: 'secrets', event }) as const),
-    ...[...state.tasks.values()].map((task) => ({ part: 'tasks', event: { type: 'task-created', task } }) as const),
+    ...listTasks(state.tasks).map((task) => ({ part: 'tasks', event: { type: 'task-created', task } }) as const),
     ...[...state.managers].map(
       ([nodeId, address]) => ({ part: 'managers', event: { type: 'manager-announced', nodeId, address } }) as const,
     ),

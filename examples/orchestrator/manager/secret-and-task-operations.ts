@@ -8,7 +8,7 @@ import type { ClusterState } from './cluster-state.ts'
 import { text, texts } from './fields.ts'
 import type { OperationContext } from './operations.ts'
 import type { Operation } from './operator-server.ts'
-import type { TaskRecord, TaskSecret } from './task-list.ts'
+import { findTask, listTasks, type TaskRecord, type TaskSecret } from './task-list.ts'
 
 const secretAnswer = ({ id, name, labels, createdAt, updatedAt, sizeBytes, users }: SecretDetails): SecretAnswer => ({
   id,
@@ -112,11 +112,11 @@ export function taskOperations({ store, now }: OperationContext): Record<string,
           { part: 'tasks', command: { type: 'run', id, nodeId, command, secrets, now: now() } },
         ]
       })
-      const task = store.state().tasks.get(id)
-      if (task === undefined) throw new OrchestratorError('NOT_FOUND', 'the task was removed at once')
+      const task = findTask(store.state().tasks, id)
+      if (task === null) throw new OrchestratorError('NOT_FOUND', 'the task was removed at once')
       return taskAnswer(task)
     },
-    'task/ls': () => [...store.state().tasks.values()].map(taskAnswer),
+    'task/ls': () => listTasks(store.state().tasks).map(taskAnswer),
     'task/rm': async (request) => {
       const given = text(request.body(), 'task')
       await store.commit(() => [

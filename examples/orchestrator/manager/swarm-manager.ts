@@ -36,7 +36,7 @@ import { foundedCluster, type Issuing } from './issuing.ts'
 import type { PresenceBoard } from './presence-board.ts'
 import { createRecovering } from './recovering.ts'
 import type { Store } from './store.ts'
-import { hasEnded } from './task-list.ts'
+import { findTask, hasEnded } from './task-list.ts'
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 const textOf = (bytes: Uint8Array): string => new TextDecoder('utf-8').decode(bytes)
@@ -186,7 +186,7 @@ export function createSwarmManager({ store, issuing, managers, presence, now }: 
     taskStatus: async ({ nodeId }, updates) => {
       await store.commit((state) =>
         updates.flatMap(({ taskId, state: reached, exitCode, message, error }) => {
-          const task = state.tasks.get(taskId)
+          const task = findTask(state.tasks, taskId)
           if (task?.nodeId !== nodeId || hasEnded(task)) return []
           const report = {
             type: 'report',
