@@ -8,6 +8,8 @@ import { TLSSocket } from 'node:tls'
 import {
   type Certificate,
   issueCertificate,
+  issueOperatorCertificate,
+  OPERATOR_PROFILE,
   parseCertificate,
   parseClusterId,
   parseCsr,
@@ -42,6 +44,7 @@ const DAY_MS = 24 * HOUR_MS
 export type CaMood = 'away' | 'refusing' | 'signing' | 'widening'
 
 interface Asked {
+  readonly profile: string
   readonly certificate_request: string
   readonly subject: { readonly CN: string; readonly names: readonly { readonly O: string; readonly OU: string }[] }
 }
@@ -145,16 +148,22 @@ export class FakeExternalCa {
     const names = asked.subject.names[0]
     const role: Role = names?.OU === 'swarm-manager' || this.mood === 'widening' ? 'manager' : 'worker'
     this.asked.push(asked.subject.CN)
+    const needs = { now: Date.now(), random: systemRandom, verifier: systemVerifier, digest: systemDigest }
+    const clusterId = parseClusterId(names?.O ?? '')
+    if (asked.profile === OPERATOR_PROFILE && this.mood !== 'widening') {
+      const grant = { operatorId: parseNodeId(asked.subject.CN), clusterId }
+      return await issueOperatorCertificate(this.#cluster.authority, parseCsr(asked.certificate_request), grant, needs)
+    }
     return await issueCertificate(
       this.#cluster.authority,
       parseCsr(asked.certificate_request),
       {
         nodeId: parseNodeId(asked.subject.CN),
-        clusterId: parseClusterId(names?.O ?? ''),
+        clusterId,
         role,
         lifetimeMs: 90 * DAY_MS,
       },
-      { now: Date.now(), random: systemRandom, verifier: systemVerifier, digest: systemDigest },
+      needs,
     )
   }
 

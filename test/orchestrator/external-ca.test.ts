@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { parseCertificateChain, parseTrustBundle } from '@leastwise/identity'
@@ -6,7 +6,7 @@ import { clearWrapper, openKeyFile } from '@leastwise/identity/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { foundOutside } from '../../examples/orchestrator/manager/external-ca/found-outside.ts'
 import { externalCaSettings } from '../../examples/orchestrator/manager/external-ca/settings.ts'
-import type { CaAnswer, NodeAnswer } from '../../examples/orchestrator/operator/answers.ts'
+import type { CaAnswer, NodeAnswer, OperatorAnswer } from '../../examples/orchestrator/operator/answers.ts'
 import type { Given } from '../../examples/orchestrator/operator/command.ts'
 import { answerOf, type Manager, refusalCode, run, Sandbox, until } from './cluster-processes.ts'
 import { FakeExternalCa } from './external-ca-support.ts'
@@ -23,7 +23,9 @@ const options = (from: FakeExternalCa): readonly string[] => [
 beforeAll(async () => {
   sandbox = new Sandbox()
   ca = await FakeExternalCa.start()
-  manager = await sandbox.manager('manager', '127.0.0.1:0', { more: options(ca) })
+  manager = await sandbox.manager('manager', '127.0.0.1:0', {
+    more: [...options(ca), '--operator-listen', '127.0.0.1:0'],
+  })
 })
 afterAll(async () => {
   await sandbox[Symbol.asyncDispose]()
@@ -121,6 +123,35 @@ describe('a cluster whose key is with an external CA', () => {
     await until('the request is signed', async () => (await info()).externalCa?.putOff.requests === 0)
     expect((await kept(manager.data)).leaf.serial).toBe(serial)
     await manager.call('node/rm', { node: pending?.id })
+  })
+
+  it('has operators signed there, too, who act from afar; what another has signed is not handed out', async () => {
+    const identity = sandbox.path('alice.identity')
+    const csr = sandbox.path('alice.csr')
+    writeFileSync(
+      csr,
+      answerOf(await run(['operator', 'request', '--identity', identity]), (text) => text),
+    )
+    const issue = ['operator', 'issue', 'alice', '--csr', csr]
+    ca.mood = 'widening'
+    expect(refusalCode(await manager.operate(issue))).toBe('ISSUED_SUBJECT_MISMATCH')
+    ca.mood = 'away'
+    expect(refusalCode(await manager.operate(issue))).toBe('EXTERNAL_CA_UNREACHABLE')
+    ca.mood = 'signing'
+    expect(await manager.call<readonly OperatorAnswer[]>('operator/ls')).toEqual([])
+    appendFileSync(
+      identity,
+      answerOf(await run([...issue, '--data', manager.data]), (text) => text),
+    )
+    const [alice] = await manager.call<readonly OperatorAnswer[]>('operator/ls')
+    expect(ca.asked.at(-1)).toBe(alice?.id)
+    const endpoint = String((await manager.process.wait('ready'))['operatorAddress'])
+    const afar = ['--manager', endpoint, '--identity', identity]
+    expect(answerOf(await run(['node', 'ls', ...afar]), (text) => text)).toContain(manager.nodeId)
+    // A CRL is signed with the key of the root itself, which nobody can ask for.
+    expect(refusalCode(await run(['cluster', 'crl', ...afar, '--json']))).toBe('ROOT_KEY_OUTSIDE')
+    answerOf(await manager.operate(['operator', 'rm', 'alice']))
+    expect(refusalCode(await run(['node', 'ls', ...afar, '--json']))).toBe('PEER_EVICTED')
   })
 
   it('refuses to rotate a root whose key it does not have', async () => {

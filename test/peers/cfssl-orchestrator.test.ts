@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { parseCertificateChain } from '@leastwise/identity'
@@ -32,6 +32,7 @@ const CONFIG = {
       auth_key: 'primary',
     },
     profiles: {
+      'leastwise-operator': { usages: ['signing', 'client auth'], expiry: '8h', auth_key: 'primary' },
       CA: {
         usages: ['cert sign', 'crl sign'],
         expiry: '8760h',
@@ -98,7 +99,8 @@ describePeer('the orchestrator with cfssl', needs('cfssl'), () => {
     ]
     client = ['--external-ca-client-cert', tls.certificate, '--external-ca-client-key', tls.key]
     server = await start()
-    manager = await sandbox.manager('manager', '127.0.0.1:0', { more: [...options, ...client] })
+    const more = [...options, ...client, '--operator-listen', '127.0.0.1:0']
+    manager = await sandbox.manager('manager', '127.0.0.1:0', { more })
   })
   afterAll(async () => {
     await sandbox[Symbol.asyncDispose]()
@@ -115,6 +117,18 @@ describePeer('the orchestrator with cfssl', needs('cfssl'), () => {
     const founding = ['manager', '--data', sandbox.path('stranger'), '--listen', '127.0.0.1:0', '--json', ...options]
     // It says why and closes; when the end of the connection overtakes what it said, only that is seen.
     expect(['EXTERNAL_CA_REFUSED', 'EXTERNAL_CA_UNREACHABLE']).toContain(refusalCode(await run(founding)))
+  })
+
+  it('signs for an operator, who then acts from afar', async () => {
+    const [identity, csr] = [sandbox.path('alice.identity'), sandbox.path('alice.csr')]
+    const text = (finished: Awaited<ReturnType<typeof run>>): string => answerOf(finished, (all) => all)
+    writeFileSync(csr, text(await run(['operator', 'request', '--identity', identity])))
+    const issued = await run(['operator', 'issue', 'alice', '--csr', csr, '--data', manager.data])
+    appendFileSync(identity, text(issued))
+    const endpoint = String((await manager.process.wait('ready'))['operatorAddress'])
+    const afar = ['--manager', endpoint, '--identity', identity]
+    expect(text(await run(['node', 'ls', ...afar]))).toContain(manager.nodeId)
+    expect(refusalCode(await run(['cluster', 'crl', ...afar, '--json']))).toBe('ROOT_KEY_OUTSIDE')
   })
 
   it('signs for a worker, and after it was killed for the one that waited meanwhile', async () => {

@@ -14,6 +14,7 @@ import {
   openAuthority,
   openExternalAuthority,
   parseCfsslUrl,
+  verifyOperator,
   verifyPeer,
 } from '@leastwise/identity'
 import {
@@ -43,6 +44,7 @@ const PROFILES = {
   day: { ...LEAF, expiry: '24h' },
   years: { ...LEAF, expiry: '8760h' },
   signing: { ...LEAF, usages: [...LEAF.usages, 'code signing'] },
+  'leastwise-operator': { usages: ['signing', 'client auth'], expiry: '8h' },
   noted: {
     ...LEAF,
     crl_url: 'http://ca.example/crl',
@@ -247,6 +249,26 @@ describePeer('cfssl', needs('cfssl'), () => {
     expect(performance.now() - begun).toBeGreaterThan(290)
     const alone = issue(authority([at(first.port, 'sign')], { deadlineMs: 300 }))
     await expect(alone).rejects.toMatchObject({ code: 'EXTERNAL_CA_TIMEOUT', retryable: true })
+  })
+
+  it('signs for an operator through a profile of its own, and nothing else passes for one', async () => {
+    const grant = { operatorId: testNodeId(7), clusterId: testClusterId(3) }
+    const asked = async (from: ExternalAuthority) =>
+      await from.issueOperator(await createCsr(createNodeKey()), grant, now())
+    const certificate = await asked(authority([at(open, 'sign')]))
+    const against = { roots: [ca.root], now: Date.now(), clusterId: grant.clusterId, verifier }
+    expect(verifyOperator([certificate], against)).toMatchObject(grant)
+    await expect(verifyPeer([certificate], against)).rejects.toThrowCode('PEER_PROFILE_INVALID')
+    expect((await asked(authority([at(ofRsa, 'sign')], { roots: [rsa.root] }))).keyUsage).toEqual(['digitalSignature'])
+    for (const [operatorProfile, code] of [
+      ['nobody knows it', 'ISSUED_USAGE_MISMATCH'],
+      ['client', 'ISSUED_USAGE_MISMATCH'],
+      ['CA', 'ISSUED_CONSTRAINTS_MISMATCH'],
+    ] as const)
+      await expect(asked(authority([at(open, 'sign')], { operatorProfile }))).rejects.toThrowCode(code)
+    const brief = { ...grant, lifetimeMs: 3_600_000 }
+    const tooLong = authority([at(open, 'sign')]).issueOperator(await createCsr(createNodeKey()), brief, now())
+    await expect(tooLong).rejects.toThrowCode('ISSUED_LIFETIME_MISMATCH')
   })
 
   it('signs a new root once more, through which leaves of it are trusted by who knows the old one', async () => {

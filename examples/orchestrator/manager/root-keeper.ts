@@ -1,10 +1,19 @@
-import type { Certificate, IssuingParts, Signer, SigningAuthority } from '@leastwise/identity'
+import type { Certificate, Csr, IssuingParts, OperatorGrant, Signer, SigningAuthority } from '@leastwise/identity'
 
 /** Whoever has the key of the root when the log has none. */
 export interface RootKeeper {
   readonly kind: 'external-ca' | 'hsm'
   /** What signs certificates of nodes. */
   readonly authority: (parts: IssuingParts) => Promise<SigningAuthority>
+  /** Has a root sign the certificate of an operator; null where {@link signer} can do that. */
+  readonly issueOperator:
+    | ((
+        root: Certificate,
+        csr: Csr,
+        grant: OperatorGrant,
+        options: { readonly now: number; readonly signal: AbortSignal },
+      ) => Promise<Certificate>)
+    | null
   /** The key of a root, for what is no certificate of a node; null with a keeper that signs nothing else. */
   readonly signer: ((root: Certificate) => Promise<Signer>) | null
   /** Makes a key for a new root and keeps it; null with a keeper that makes none. */

@@ -68,7 +68,7 @@ export { encodeAuthenticatedRequest, encodeCfsslRequest, encodeCrossSignRequest 
 export type { CfsslUrl } from './external/cfssl-url.ts'
 export { MAX_URL_LENGTH, parseCfsslUrl } from './external/cfssl-url.ts'
 export type { ExternalAuthority, ExternalAuthorityOptions } from './external/external-authority.ts'
-export { EXTERNAL_CA_DEADLINE_MS, openExternalAuthority } from './external/external-authority.ts'
+export { EXTERNAL_CA_DEADLINE_MS, OPERATOR_PROFILE, openExternalAuthority } from './external/external-authority.ts'
 export type { HttpAnswer, HttpPost, HttpRequest, RequestAuthenticator } from './external/ports.ts'
 export type { LocalAuthorityOptions, SigningAuthority, SigningOptions } from './external/signing-authority.ts'
 export { localAuthority } from './external/signing-authority.ts'

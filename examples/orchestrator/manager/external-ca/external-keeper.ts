@@ -17,6 +17,8 @@ export const nobody = (lifetimeMs: number = DEFAULT_LIFETIME_MS) =>
 export const externalKeeper = (outside: OutsideSigner): RootKeeper => ({
   kind: 'external-ca',
   authority: async ({ certificate }) => await Promise.resolve(openExternalCa(outside, certificate)),
+  issueOperator: async (root, csr, grant, options) =>
+    await openExternalCa(outside, root).issueOperator(csr, grant, options),
   signer: null,
   createSigner: null,
   proves: async (root, { now, lifetimeMs, signal }) => {

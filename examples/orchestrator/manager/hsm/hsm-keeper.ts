@@ -46,6 +46,7 @@ export async function openHsm({ library, token: label, key, pin }: HsmSettings):
         },
       }
     },
+    issueOperator: null,
     proves: null,
     crossSign: null,
     [Symbol.asyncDispose]: async () => {

@@ -1,10 +1,15 @@
 import {
+  type Certificate,
+  type Csr,
   DEFAULT_OPERATOR_LIFETIME_MS,
+  type FoundedAuthority,
   issueOperatorCertificate,
   listOperators,
   MAX_OPERATOR_LIFETIME_MS,
   MAX_OPERATOR_NAME_LENGTH,
+  type OperatorGrant,
   type OperatorRecord,
+  parseCertificate,
   parseClusterId,
   parseCsr,
   parseNodeId,
@@ -20,6 +25,7 @@ import { issuerInForce } from '../issuer-in-force.ts'
 import { foundedCluster } from '../issuing.ts'
 import type { OperationContext } from '../operations.ts'
 import type { Operation } from '../operator-server.ts'
+import type { RootKeeper } from '../root-keeper.ts'
 
 const MIN_PREFIX_CHARS = 4
 
@@ -32,6 +38,24 @@ function findOperator({ operators }: ClusterState, given: string): OperatorRecor
   if (found === undefined) throw new OrchestratorError('NOT_FOUND', 'there is no such operator; operator ls lists them')
   if (others.length > 0) throw new OrchestratorError('NOT_FOUND', 'several operators are called so; give the id')
   return found
+}
+
+async function issue(
+  founded: FoundedAuthority,
+  keeper: RootKeeper | null,
+  csr: Csr,
+  grant: OperatorGrant,
+  now: number,
+): Promise<Certificate> {
+  const [{ certificate, privateKey }] = founded.roots
+  if (privateKey === null && keeper?.issueOperator) {
+    // Each of the servers has a deadline of its own.
+    const { signal } = new AbortController()
+    return await keeper.issueOperator(parseCertificate(certificate), csr, grant, { now, signal })
+  }
+  const authority = await issuerInForce(founded, keeper, '; use the socket of the manager on its own machine')
+  const needs = { now, random: systemRandom, verifier: systemVerifier, digest: systemDigest }
+  return await issueOperatorCertificate(authority, csr, grant, needs)
 }
 
 /** Identities for people and tools that talk to managers from afar. */
@@ -51,17 +75,8 @@ export function operatorOperations({ store, now, keeper }: OperationContext): Re
       // A name that is there already gets one more certificate.
       const known = listOperators(state.operators).find((each) => each.eviction === null && each.name === name)
       const operatorId = known?.operatorId ?? parseNodeId(createId(systemRandom))
-      const authority = await issuerInForce(
-        foundedCluster(state),
-        keeper,
-        '; use the socket of the manager on its own machine',
-      )
-      const certificate = await issueOperatorCertificate(
-        authority,
-        csr,
-        { operatorId, clusterId, lifetimeMs },
-        { now: now(), random: systemRandom, verifier: systemVerifier, digest: systemDigest },
-      )
+      const grant = { operatorId, clusterId, lifetimeMs }
+      const certificate = await issue(foundedCluster(state), keeper, csr, grant, now())
       const { serial, notAfter } = certificate
       await store.commit(() => [
         { part: 'operators', command: { type: 'prune', now: now() } },

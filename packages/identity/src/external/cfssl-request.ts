@@ -8,6 +8,8 @@ import { BASIC_CONSTRAINTS } from '../extensions.ts'
 import type { Grant } from '../issue.ts'
 import { COMMON_NAME, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../name.ts'
 import { roleName } from '../node-identity.ts'
+import { type OperatorGrant, operatorValidity } from '../operator/issue-operator.ts'
+import { OPERATOR_UNIT } from '../operator/operator-identity.ts'
 import type { Validity } from '../validity.ts'
 import { askedValidity } from './asked-validity.ts'
 import { nodeNames } from './node-names.ts'
@@ -42,16 +44,47 @@ const times = ({ notBefore, notAfter }: Validity): Readonly<Record<'NotBefore' |
  * @throws RangeError if a duration or instant is not a sensible number.
  */
 export function encodeCfsslRequest(csr: Csr, grant: Grant, options: CfsslRequestOptions): Uint8Array<ArrayBuffer> {
-  return encodeJson({
-    hosts: [...nodeNames(grant), ...(grant.spiffeId === undefined ? [] : [grant.spiffeId])],
-    certificate_request: csr.pem,
-    subject: { CN: grant.nodeId, names: [{ O: grant.clusterId, OU: roleName(grant.role) }], SerialNumber: '' },
-    profile: options.profile ?? '',
-    crl_override: '',
-    label: options.label ?? '',
-    ...times(askedValidity(grant, options.now)),
-  })
+  const hosts = [...nodeNames(grant), ...(grant.spiffeId === undefined ? [] : [grant.spiffeId])]
+  const asked = { hosts, CN: grant.nodeId, O: grant.clusterId, OU: roleName(grant.role) }
+  return encodeLeafRequest(csr, asked, askedValidity(grant, options.now), options)
 }
+
+/**
+ * The body that asks for an operator's certificate: no names, and a profile of its own, since an operator is a client and nothing else.
+ *
+ * @throws RangeError if the lifetime is none of an operator.
+ */
+export function encodeOperatorRequest(
+  csr: Csr,
+  grant: OperatorGrant,
+  options: CfsslRequestOptions,
+): Uint8Array<ArrayBuffer> {
+  const asked = { hosts: [], CN: grant.operatorId, O: grant.clusterId, OU: OPERATOR_UNIT }
+  return encodeLeafRequest(csr, asked, operatorValidity(grant, options.now), options)
+}
+
+interface AskedLeaf {
+  readonly hosts: readonly string[]
+  readonly CN: string
+  readonly O: string
+  readonly OU: string
+}
+
+const encodeLeafRequest = (
+  csr: Csr,
+  { hosts, CN, O, OU }: AskedLeaf,
+  validity: Validity,
+  { profile = '', label = '' }: CfsslRequestOptions,
+): Uint8Array<ArrayBuffer> =>
+  encodeJson({
+    hosts,
+    certificate_request: csr.pem,
+    subject: { CN, names: [{ O, OU }], SerialNumber: '' },
+    profile,
+    crl_override: '',
+    label,
+    ...times(validity),
+  })
 
 // What a subject of the protocol has fields for.
 const FIELDS: ReadonlyMap<string, string> = new Map([

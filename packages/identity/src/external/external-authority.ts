@@ -1,21 +1,28 @@
 import { equalBytes } from '../bytes.ts'
 import type { Certificate } from '../certificate.ts'
-import { createCsr, verifyCsr } from '../csr.ts'
+import { type Csr, createCsr, verifyCsr } from '../csr.ts'
 import { IdentityError } from '../errors.ts'
 import type { Grant } from '../issue.ts'
+import { type OperatorGrant, operatorValidity } from '../operator/issue-operator.ts'
+import { OPERATOR_UNIT } from '../operator/operator-identity.ts'
 import type { SignatureVerifier, Signer } from '../ports.ts'
+import type { Validity } from '../validity.ts'
 import { askInOrder, askOne, type Servers } from './ask.ts'
 import { askedValidity } from './asked-validity.ts'
-import { encodeCfsslRequest, encodeCrossSignRequest } from './cfssl-request.ts'
+import { encodeCfsslRequest, encodeCrossSignRequest, encodeOperatorRequest } from './cfssl-request.ts'
 import { type CfsslUrl, wantsToken } from './cfssl-url.ts'
 import { createCrossSignCsr } from './cross-sign-csr.ts'
 import type { HttpPost, RequestAuthenticator } from './ports.ts'
 import type { SigningAuthority, SigningOptions } from './signing-authority.ts'
 import { verifyCrossSigned } from './verify-cross-signed.ts'
 import { verifyIssued } from './verify-issued.ts'
+import { verifyIssuedOperator } from './verify-issued-operator.ts'
 
 /** 5 seconds for each server, as Docker Swarm. */
 export const EXTERNAL_CA_DEADLINE_MS = 5_000
+
+/** The external CA's profile for operators unless another is named; it has the name of their unit. */
+export const OPERATOR_PROFILE: string = OPERATOR_UNIT
 
 /** An external CA: where it is, and what it is believed. */
 export interface ExternalAuthorityOptions {
@@ -33,6 +40,8 @@ export interface ExternalAuthorityOptions {
   readonly profile?: string
   /** Its profile for cross-signing. Default `CA`, as Docker Swarm. */
   readonly crossSignProfile?: string
+  /** Its profile for operators. Default {@link OPERATOR_PROFILE}. */
+  readonly operatorProfile?: string
   /** Which of several keys, where the external CA has several. */
   readonly label?: string
   /** For each server, in milliseconds. Default {@link EXTERNAL_CA_DEADLINE_MS}. */
@@ -49,6 +58,11 @@ export interface ExternalAuthority extends SigningAuthority {
    * @returns What each server issued, in their order.
    */
   readonly dryRun: (throwAway: Signer, grant: Grant, options: SigningOptions) => Promise<readonly Certificate[]>
+  /**
+   * Issues the certificate of an operator, if the external CA signs with the key of a root: through {@link ExternalAuthorityOptions.operatorProfile}, which must
+   * be for signing and for TLS clients, and for no longer than was asked. `AUTHORITY_UNFIT` if there are intermediates.
+   */
+  readonly issueOperator: (csr: Csr, grant: OperatorGrant, options: SigningOptions) => Promise<Certificate>
   /**
    * Has a new root's key and name signed under the roots of this authority, for a rotation.
    *
@@ -76,6 +90,7 @@ export function openExternalAuthority(options: ExternalAuthorityOptions): Extern
   const servers = serversOf(options)
   const named = label === undefined ? {} : { label }
   const forNodes = profile === undefined ? named : { ...named, profile }
+  const forOperators = { ...named, profile: options.operatorProfile ?? OPERATOR_PROFILE }
   const forRoots = crossSignProfile === undefined ? named : { ...named, profile: crossSignProfile }
   const lastEnd = Math.max(...roots.map(({ notAfter }) => notAfter))
 
@@ -83,14 +98,14 @@ export function openExternalAuthority(options: ExternalAuthorityOptions): Extern
     intermediates: [...intermediates],
     issue: async (csr, grant, { now, signal }) => {
       signal.throwIfAborted()
-      checkEnd(grant, now, lastEnd)
+      checkEnd(askedValidity(grant, now), now, lastEnd)
       await verifyCsr(csr, verifier)
       const answer = await askInOrder(servers, encodeCfsslRequest(csr, grant, { ...forNodes, now }), signal)
       return await verifyIssued(answer, { csr, grant, now, roots, intermediates, verifier })
     },
     dryRun: async (throwAway, grant, { now, signal }) => {
       signal.throwIfAborted()
-      checkEnd(grant, now, lastEnd)
+      checkEnd(askedValidity(grant, now), now, lastEnd)
       const csr = await createCsr(throwAway)
       const request = encodeCfsslRequest(csr, grant, { ...forNodes, now })
       const issued: Certificate[] = []
@@ -99,6 +114,19 @@ export function openExternalAuthority(options: ExternalAuthorityOptions): Extern
         issued.push(await verifyIssued(answer, { csr, grant, now, roots, intermediates, verifier }))
       }
       return issued
+    },
+    issueOperator: async (csr, grant, { now, signal }) => {
+      signal.throwIfAborted()
+      if (intermediates.length > 0) {
+        throw new IdentityError(
+          'AUTHORITY_UNFIT',
+          'operators come from a root itself, and this external ca signs with an intermediate; issue them with the root of the cluster',
+        )
+      }
+      checkEnd(operatorValidity(grant, now), now, lastEnd)
+      await verifyCsr(csr, verifier)
+      const answer = await askInOrder(servers, encodeOperatorRequest(csr, grant, { ...forOperators, now }), signal)
+      return await verifyIssuedOperator(answer, { csr, grant, now, roots, verifier })
     },
     crossSign: async (root, signer, { now, signal }) => {
       signal.throwIfAborted()
@@ -125,8 +153,8 @@ function serversOf({ urls, http, roots, authenticator, deadlineMs }: ExternalAut
   return { urls: [...urls], http, authenticator: authenticator ?? null, deadlineMs: deadline }
 }
 
-function checkEnd(grant: Grant, now: number, lastEnd: number): void {
-  if (askedValidity(grant, now).notAfter > lastEnd) {
+function checkEnd({ notAfter }: Validity, now: number, lastEnd: number): void {
+  if (notAfter > lastEnd) {
     throw new IdentityError(
       'LIFETIME_EXCEEDS_ISSUER',
       `certificate would outlive every root, the last of which ends in ${Math.max(0, lastEnd - now)} ms; grant less or renew the root`,

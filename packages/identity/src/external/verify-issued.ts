@@ -3,11 +3,12 @@ import type { Certificate } from '../certificate.ts'
 import type { Csr } from '../csr.ts'
 import { CLIENT_AUTH, type KeyUsage, SERVER_AUTH } from '../extensions.ts'
 import { allowShortLifetime, type Grant } from '../issue.ts'
-import { NODE_RULES } from '../issuer-rules.ts'
+import { NODE_RULES, type PathRules } from '../issuer-rules.ts'
 import { checkLeaf } from '../leaf-rules.ts'
 import { MAX_BACKDATE_MS, MIN_LIFETIME_MS } from '../lifetime.ts'
 import { COMMON_NAME, type NameAttribute, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../name.ts'
 import { roleName } from '../node-identity.ts'
+import type { Validity } from '../validity.ts'
 import { checkExtensionTypes } from './allowed-extensions.ts'
 import { askedValidity } from './asked-validity.ts'
 import { countAltNames, listExtensions } from './extension-list.ts'
@@ -30,7 +31,7 @@ const SIGNING_USAGES: readonly KeyUsage[] = ['digitalSignature']
 const EXT_KEY_USAGES: readonly string[] = [SERVER_AUTH, CLIENT_AUTH]
 
 /** The same members, each once, in any order. */
-const sameSet = (left: readonly string[] | null, right: readonly string[]): boolean =>
+export const sameSet = (left: readonly string[] | null, right: readonly string[]): boolean =>
   left?.length === right.length && right.every((member) => left.includes(member))
 
 /**
@@ -52,11 +53,13 @@ export async function verifyIssued(certificate: Certificate, expected: IssuedExp
   const { csr, grant, now } = expected
   if (!equalBytes(certificate.publicKey, csr.publicKey))
     throw mismatch('ISSUED_KEY_MISMATCH', 'is for another key than the request')
-  if (!hasSubject(certificate.subject.attributes, grant))
-    throw mismatch('ISSUED_SUBJECT_MISMATCH', 'has another subject than was asked for')
+  checkSubject(certificate, [grant.clusterId, roleName(grant.role), grant.nodeId])
   checkExtensions(certificate, grant)
-  checkMarks(certificate)
-  checkLifetime(certificate, grant, now)
+  checkMarks(certificate, NODE_RULES)
+  checkLifetime(certificate, askedValidity(grant, now), now)
+  const { notBefore, notAfter } = certificate
+  if (notAfter - notBefore < MIN_LIFETIME_MS && grant[allowShortLifetime] !== true)
+    throw mismatch('ISSUED_LIFETIME_MISMATCH', 'lives less than a node needs')
   const issuers = await verifyVouched(certificate, expected)
   if (grant.zone === undefined && issuers.some(({ nameConstraints }) => nameConstraints !== null))
     throw mismatch(
@@ -67,24 +70,26 @@ export async function verifyIssued(certificate: Certificate, expected: IssuedExp
 }
 
 /** What is left of the profile that peers hold a leaf to: no extension is critical that must not be. */
-function checkMarks(certificate: Certificate): void {
+export function checkMarks(certificate: Certificate, rules: PathRules): void {
   try {
-    checkLeaf(certificate, NODE_RULES)
+    checkLeaf(certificate, rules)
   } catch (cause) {
     throw mismatch('ISSUED_EXTENSION_UNEXPECTED', 'marks an extension in a way that no peer accepts', { cause })
   }
 }
 
-function hasSubject(attributes: readonly NameAttribute[], grant: Grant): boolean {
+/** Refuses any other subject than organization, unit and common name as they were asked for. */
+export function checkSubject(certificate: Certificate, [cluster, unit, id]: readonly [string, string, string]): void {
+  const { attributes } = certificate.subject
   const asked: readonly NameAttribute[] = [
-    { type: ORGANIZATION, value: grant.clusterId },
-    { type: ORGANIZATIONAL_UNIT, value: roleName(grant.role) },
-    { type: COMMON_NAME, value: grant.nodeId },
+    { type: ORGANIZATION, value: cluster },
+    { type: ORGANIZATIONAL_UNIT, value: unit },
+    { type: COMMON_NAME, value: id },
   ]
-  return (
+  const isSame =
     attributes.length === asked.length &&
     asked.every(({ type, value }, index) => attributes[index]?.type === type && attributes[index].value === value)
-  )
+  if (!isSame) throw mismatch('ISSUED_SUBJECT_MISMATCH', 'has another subject than was asked for')
 }
 
 function checkExtensions(certificate: Certificate, grant: Grant): void {
@@ -105,8 +110,8 @@ function checkExtensions(certificate: Certificate, grant: Grant): void {
   checkExtensionTypes(extensions)
 }
 
-function checkLifetime(certificate: Certificate, grant: Grant, now: number): void {
-  const asked = askedValidity(grant, now)
+/** Refuses an end later than was asked for, a start too far back, and what is not valid now. */
+export function checkLifetime(certificate: Certificate, asked: Validity, now: number): void {
   const { notBefore, notAfter } = certificate
   const problem =
     notAfter > asked.notAfter + ISSUED_TOLERANCE_MS
@@ -117,8 +122,6 @@ function checkLifetime(certificate: Certificate, grant: Grant, now: number): voi
           ? 'is not valid yet'
           : notAfter < now
             ? 'has ended'
-            : notAfter - notBefore < MIN_LIFETIME_MS && grant[allowShortLifetime] !== true
-              ? 'lives less than a node needs'
-              : null
+            : null
   if (problem !== null) throw mismatch('ISSUED_LIFETIME_MISMATCH', problem)
 }

@@ -19,6 +19,7 @@ import { isSelfIssued } from '../issuer-rules.ts'
 import { encodeExtension, encodeSubjectKeyId } from '../leaf-profile.ts'
 import { KEY_ID_BYTES, SERIAL_BYTES } from '../leaf-template.ts'
 import { backdateFor } from '../lifetime.ts'
+import type { Validity } from '../validity.ts'
 import { encodeOperatorSubject, type OperatorSubject } from './operator-identity.ts'
 
 const HOUR_MS = 3_600_000
@@ -48,17 +49,32 @@ const EXTENSIONS: readonly Uint8Array[] = [
   critical(BASIC_CONSTRAINTS, encodeSequence()),
 ]
 
-function validityOf(authority: Authority, lifetimeMs: number, now: number): readonly [number, number] {
+/**
+ * The period that a grant to an operator asks for.
+ *
+ * @throws RangeError if the lifetime is none of an operator.
+ */
+export function operatorValidity(
+  { lifetimeMs = DEFAULT_OPERATOR_LIFETIME_MS }: Pick<OperatorGrant, 'lifetimeMs'>,
+  now: number,
+): Validity {
   if (!Number.isFinite(now) || !(lifetimeMs >= SECOND_MS && lifetimeMs <= MAX_OPERATOR_LIFETIME_MS))
     throw new RangeError(`an operator's certificate lives between one second and ${MAX_OPERATOR_LIFETIME_MS} ms`)
-  const notAfter = Math.floor((now + lifetimeMs) / SECOND_MS) * SECOND_MS
-  if (notAfter > authority.certificate.notAfter) {
+  return {
+    notBefore: Math.floor((now - backdateFor(lifetimeMs)) / SECOND_MS) * SECOND_MS,
+    notAfter: Math.floor((now + lifetimeMs) / SECOND_MS) * SECOND_MS,
+  }
+}
+
+function validityUnder(authority: Authority, grant: OperatorGrant, now: number): Validity {
+  const validity = operatorValidity(grant, now)
+  if (validity.notAfter > authority.certificate.notAfter) {
     throw new IdentityError(
       'LIFETIME_EXCEEDS_ISSUER',
       `certificate would outlive its issuer, which ends in ${longestLifetimeMs(authority, now)} ms; grant less or renew the authority`,
     )
   }
-  return [Math.floor((now - backdateFor(lifetimeMs)) / SECOND_MS) * SECOND_MS, notAfter]
+  return validity
 }
 
 /**
@@ -82,7 +98,7 @@ export async function issueOperatorCertificate(
       'operators come from a root itself, and this authority is an intermediate; issue them with the root of the cluster',
     )
   }
-  const [notBefore, notAfter] = validityOf(authority, grant.lifetimeMs ?? DEFAULT_OPERATOR_LIFETIME_MS, options.now)
+  const { notBefore, notAfter } = validityUnder(authority, grant, options.now)
   await verifyCsr(csr, options.verifier)
   const serial = options.random.bytes(SERIAL_BYTES)
   if (serial.length !== SERIAL_BYTES)
