@@ -267,6 +267,41 @@ describe('a publisher of evictions', () => {
     expect(await read(next.came[0])).toMatchObject({ sequence: 1 })
   })
 
+  it.each([0, 2])(
+    'reaches peers that have heard more than a restored book knows, after %d other evictions',
+    async (made) => {
+      evict(1)
+      const backup = book
+      const holder = held()
+      const heard = listening(publisherOf())
+      for (const number of [2, 3, 4]) evict(number)
+      await clock.advance(EVICTION_BEAT_MS)
+      for (const list of heard.came) await holder.take(list, { roots: roots(), now: clock.now() })
+      heard.stop()
+      expect(holder.view.sequence).toBe(4)
+      // The three are lost, and their numbers are given again.
+      book = backup
+      const publisher = publisherOf()
+      const again = listening(publisher, holder.view.sequence)
+      for (let number = 0; number < made; number += 1) evict(5 + number)
+      publisher.changed()
+      await clock.advance(0)
+      expect(again.came).toEqual([])
+      book = evictionBook.decide(book, { type: 'restored' }).reduce(evictionBook.evolve, book)
+      publisher.changed()
+      await clock.advance(0)
+      evict(9)
+      publisher.changed()
+      await clock.advance(0)
+      for (const list of again.came) await holder.take(list, { roots: roots(), now: clock.now() })
+      expect(holder.view).toMatchObject({ sequence: book.sequence, validUntil: clock.now() + EVICTION_LIST_LIFE_MS })
+      const others = Array.from({ length: made }, (_, number) => 5 + number)
+      for (const number of [1, 2, 3, 4, ...others, 9])
+        expect(isNodeEvicted(holder.view.set, victim(number), clock.now())).toBe(true)
+      expect([...evictionBookEvents(book)].reduce(evictionBook.evolve, evictionBook.initial)).toEqual(book)
+    },
+  )
+
   it('goes on after the book was set back by a restore', async () => {
     evict(1)
     const older = book

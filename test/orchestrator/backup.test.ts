@@ -56,6 +56,30 @@ describe('a backup of a manager', () => {
     )
   })
 
+  it('gives nodes lists of evictions again, also those that have heard of later ones', {
+    timeout: 60_000,
+  }, async () => {
+    await using sandbox = new Sandbox()
+    const first = await sandbox.manager()
+    const stays = await sandbox.worker(first, 'stays')
+    const goes = await sandbox.worker(first, 'goes')
+    const { unlockKey } = JSON.parse((await first.operate(['autolock', 'on'])).stdout) as { readonly unlockKey: string }
+    const file = sandbox.path('manager.backup')
+    expect((await first.operate(['backup', file])).code).toBe(0)
+    await first.call('node/rm', { node: goes.nodeId })
+    const numberOf = (line: Readonly<Record<string, unknown>>): number => Number(line['sequence'])
+    const heard = await stays.process.wait('evictions', (line) => numberOf(line) > 0 && Number(line['evictions']) > 0)
+    await first.process.kill('SIGKILL')
+
+    expect((await run(['restore', file, '--data', sandbox.path('second')], { input: unlockKey })).code).toBe(0)
+    const second = sandbox.start(['manager', '--data', sandbox.path('second'), '--listen', first.address])
+    await second.wait('locked')
+    expect((await run(['unlock', '--data', sandbox.path('second')], { input: unlockKey })).code).toBe(0)
+    const later = await stays.process.wait('evictions', (line) => numberOf(line) > numberOf(heard))
+    // What the manager has forgotten the node has not.
+    expect(later['evictions']).toBe(heard['evictions'])
+  })
+
   it('that is damaged or is none makes nothing', async () => {
     await using sandbox = new Sandbox()
     const file = sandbox.path('file')

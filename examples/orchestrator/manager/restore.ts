@@ -1,10 +1,12 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openKeyFile } from '@leastwise/identity/node'
-import { type KeyStore, verifyBackup } from '@leastwise/raftlog'
+import { type KeyStore, type SealedLog, verifyBackup } from '@leastwise/raftlog'
 import { nodeCipherSuite, openLog, readBackupFile, restoreLog } from '@leastwise/raftlog/node'
 import { prepareDataDirectory } from '../data-directory.ts'
 import { OrchestratorError } from '../errors.ts'
+import { encodePlain } from '../plain-data.ts'
+import { decide } from './cluster-state.ts'
 import { claimCluster, refuseSecondCluster } from './etcd/cluster-claim.ts'
 import { moveIntoEtcd } from './etcd/move-into-etcd.ts'
 import { encodeMembership, MEMBERSHIP } from './etcd/own-membership.ts'
@@ -12,6 +14,7 @@ import { connectEtcd, type EtcdSettings } from './etcd/settings.ts'
 import { isFounded, makeState } from './found.ts'
 import { RING } from './manager-keys.ts'
 import { decodeNode, NODE_COMPANION } from './node-companion.ts'
+import { openStore } from './store.ts'
 import { wrapperOf } from './unlocking.ts'
 
 export interface Restored {
@@ -26,6 +29,12 @@ export interface RestoreOptions {
   /** Where the log is to be; null for the data directory. */
   readonly etcd: EtcdSettings | null
   readonly signal: AbortSignal
+}
+
+/** Nodes have heard of evictions that the backup does not know, under numbers that must not be given again. */
+async function leaveNumbersOut(log: SealedLog): Promise<void> {
+  const { state } = await openStore(log)
+  await log.append([encodePlain(decide(state(), [{ part: 'evictions', command: { type: 'restored' } }]))])
 }
 
 /**
@@ -67,14 +76,17 @@ export async function restoreManager(
       const save = async (companion: Readonly<Record<string, Uint8Array>>): Promise<void> => {
         await (await openKeyFile(join(founding, 'node.key'))).save({ ...identity, companion }, wrapper)
       }
-      if (etcd === null) {
+      const log = await openLog(place)
+      const own = await (async () => {
+        await leaveNumbersOut(log)
+        return etcd === null ? null : await moveIntoEtcd(log, { etcd, clusterId, nodeId: logId, signal })
+      })().finally(log.close)
+      if (etcd === null || own === null) {
         const kept = await keys.load()
         if (kept === null) throw new OrchestratorError('INTERNAL', 'the restored log has no keys')
         await save({ [RING]: kept })
         return
       }
-      const log = await openLog(place)
-      const own = await moveIntoEtcd(log, { etcd, clusterId, nodeId: logId, signal }).finally(log.close)
       rmSync(directory, { recursive: true })
       await save({ [MEMBERSHIP]: await encodeMembership(own, wrapper) })
       // Last, as when a cluster is founded: what a crash leaves before it stands in nobody's way.

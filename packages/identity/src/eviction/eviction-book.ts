@@ -21,6 +21,11 @@ export interface EvictionBook {
 export type EvictionCommand =
   /** Those that are in the book already, with an end that is no later, change nothing. */
   | { readonly type: 'add'; readonly evictions: readonly Eviction[] }
+  /**
+   * The book comes from a backup, and what was decided since is lost: goes on with a number beyond any that peers can have heard, so that they take its lists. Decide it before
+   * anything else.
+   */
+  | { readonly type: 'restored' }
   /** Forgets what has ended. Looks at every entry, so ask hourly rather than each second. */
   | { readonly type: 'forget-ended'; readonly now: number }
 
@@ -31,6 +36,9 @@ export type EvictionEvent =
 
 /** Twelve bytes each on every peer and about fifty on a manager; some hundred times what a busy cluster has in three months. */
 export const MAX_EVICTIONS: number = 2 ** 20
+
+/** Numbers that a restored book leaves out: more than there can be events between a backup and its use. 2^48 are enough for 2^28 restores. */
+export const RESTORED_LEAP: number = 2 ** 20
 
 /** Evictions in one event at most, so that applying one stays cheap. */
 const MAX_PER_EVENT = 1000
@@ -126,7 +134,14 @@ function forgetEnded(book: EvictionBook, now: number): readonly EvictionEvent[] 
 }
 
 function decide(book: EvictionBook, command: EvictionCommand): readonly EvictionEvent[] {
-  return command.type === 'add' ? add(book, command.evictions) : forgetEnded(book, command.now)
+  switch (command.type) {
+    case 'add':
+      return add(book, command.evictions)
+    case 'restored':
+      return [{ type: 'evictions-added', evictions: [], sequence: book.sequence + RESTORED_LEAP }]
+    case 'forget-ended':
+      return forgetEnded(book, command.now)
+  }
 }
 
 function evolve(book: EvictionBook, event: EvictionEvent): EvictionBook {

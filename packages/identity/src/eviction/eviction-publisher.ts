@@ -3,7 +3,7 @@ import { createPoke, type Poke } from '../poke.ts'
 import type { Clock, Digest, RandomSource } from '../ports.ts'
 import { sleepOrWake } from '../renewal/sleep-or-wake.ts'
 import type { Eviction } from './eviction.ts'
-import { type EvictionBook, evictionsSince, packedIn } from './eviction-book.ts'
+import { type EvictionBook, evictionsSince, packedIn, RESTORED_LEAP } from './eviction-book.ts'
 import { encodeEviction } from './eviction-codec.ts'
 import { MAX_EVICTION_LIST_LIFE_MS } from './list-codec.ts'
 import { entriesOf } from './list-parts.ts'
@@ -47,7 +47,7 @@ export interface EvictionPublisher {
    * and a list that says nothing new whenever there was silence for the time of a beat, the first time for a share of it that is drawn for this peer. A list that is too large for one message comes in pieces, one after
    * the other: what names them all first. A peer takes them as they come ({@link HeldEvictions.intake}).
    *
-   * A peer that knows a later number than this manager gets nothing until the manager has caught up: it would refuse it.
+   * A peer that knows a later number than this manager gets nothing until the manager has caught up: it would refuse it. A book from a backup catches up by the command `restored`.
    *
    * @param known - The number up to which the peer has everything; 0 for one that has nothing.
    * @throws the signal's reason, or what the signer throws.
@@ -126,7 +126,9 @@ export function createEvictionPublisher(options: EvictionPublisherOptions): Evic
       whole = null
       beat = null
     }
-    if (book.sequence > before.sequence)
+    // A peer may have heard of other evictions under the numbers that a restored book has given again: it gets all of them.
+    if (book.sequence - before.sequence >= RESTORED_LEAP) deltas = []
+    else if (book.sequence > before.sequence)
       deltas = [...deltas, make(by, before.sequence, encoded(evictionsSince(before, book)))].slice(-MAX_DELTAS)
     return by
   }
