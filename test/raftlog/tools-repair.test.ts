@@ -226,6 +226,58 @@ describe('a repair behind a snapshot', () => {
     expect((await salvagedLines(salvage)).at(-1)).toBe('9:1:entry-9')
   })
 
+  it('says what is lost in front of the end of the last segment', async () => {
+    const disk = await threeSegments()
+    const bytes = disk.contents.get(segment(3))!.bytes
+    const [, , last = 0] = frameOffsets(bytes)
+    const { report, target } = await repairOn(damaged(disk, segment(3), last + 42))
+    expect(report).toMatchObject({ log: { lastIndex: 8n }, lost: [{ from: 9n, to: 9n }], salvaged: [] })
+    expect(await readAll(await openOn(target))).toEqual(lines(1, 8))
+  })
+
+  it('says what is lost in front of a hard state that ends the log', async () => {
+    const disk = crashDisk()
+    const log = await createOn(disk)
+    for (let index = 1; index <= 3; index += 1) await log.append([utf8(`entry-${index}`)])
+    await log.saveState({ term: 1n, vote: null, commit: 3n })
+    const bytes = disk.contents.get(segment(1))!.bytes
+    const { report } = await repairOn(
+      damaged(diskOf(directoryOf(disk)), segment(1), (frameOffsets(bytes)[2] ?? 0) + 42),
+    )
+    expect(report).toMatchObject({ log: { lastIndex: 2n, state: { commit: 2n } }, lost: [{ from: 3n, to: 3n }] })
+  })
+
+  it('says what is lost where only a snapshot reached so far', async () => {
+    const disk = crashDisk()
+    const log = await createOn(disk)
+    await log.append([utf8('entry-1')])
+    const before = new Map([...disk.contents].map(([name, { bytes }]) => [name, bytes.slice()]))
+    await log.installSnapshot({ index: 20n, term: 2n, data: utf8('state after twenty') })
+    // A crash before the first segment was removed, and a snapshot that rots afterwards.
+    const behind = { ...directoryOf(disk), files: new Map([...before, ...directoryOf(disk).files]) }
+    const name = `${'20'.padStart(20, '0')}.snap`
+    const { report } = await repairOn(damaged(diskOf(behind), name, behind.files.get(name)!.length - 20))
+    expect(report).toMatchObject({ log: { lastIndex: 1n }, lost: [{ from: 2n, to: 20n }] })
+  })
+
+  it('of a log in which nothing was written yet gives such a log', async () => {
+    const disk = crashDisk()
+    await (await createOn(disk)).close()
+    const torn = crashDisk()
+    await (await createOn(torn)).append([utf8('entry-1')])
+    const cut = torn.contents.get(segment(1))!.bytes
+    const broken = diskOf(withFile(directoryOf(torn), segment(1), cut.slice(0, frameOffsets(cut).at(0)! + 50)))
+    for (const [which, state] of [
+      ['empty', disk],
+      ['torn', broken],
+    ] as const) {
+      const { report, target } = await repairOn(state)
+      expect(report, which).toMatchObject({ log: { firstIndex: 1n, lastIndex: 0n }, lost: [], salvaged: [] })
+      const log = await openOn(target)
+      expect((await log.append([utf8('on')])).first).toBe(1n)
+    }
+  })
+
   it('does not put a snapshot under another history', async () => {
     const disk = await behindSnapshot()
     const other = await openOn(diskOf(directoryOf(disk)))

@@ -38,6 +38,7 @@ interface Live {
 }
 
 const min = (one: bigint, other: bigint): bigint => (one < other ? one : other)
+const max = (one: bigint, other: bigint): bigint => (one > other ? one : other)
 const sameBytes = (one: Uint8Array, other: Uint8Array): boolean => one.every((byte, at) => other[at] === byte)
 const isRestart = ({ header }: GoodSegment): boolean => header.kind === FILE_KIND.restart
 const isEmpty = ({ pieces }: GoodSegment): boolean => pieces.every(({ first, next }) => first === next)
@@ -137,6 +138,12 @@ function planLog(
   return { snapshot, before: covered, stretches: [], lastIndex: covered.index }
 }
 
+/** A log in which nothing was written yet, and of which nothing is missing. */
+function planEmpty(all: readonly Live[]): Omit<NonNullable<RepairPlan['log']>, 'state'> | null {
+  const isWhole = all.length > 0 && rowAround(all, 1n).length === all.length
+  return isWhole ? { snapshot: null, before: { index: 0n, term: 0n }, stretches: [], lastIndex: 0n } : null
+}
+
 /** What is live and not in the log. */
 function planSalvage(all: readonly Live[], log: readonly Stretch[]): readonly Stretch[] {
   return all.flatMap(({ segment, piece, until }): readonly Stretch[] => {
@@ -157,26 +164,29 @@ export function planRepair(survey: RepairSurvey): RepairPlan {
   const snapshot = chooseSnapshot(survey)
   const segments = counting(survey, snapshot)
   const all = livePieces(segments)
-  const log = planLog(all, snapshot)
-  const salvage = planSalvage(all, log?.stretches ?? [])
+  const written = planLog(all, snapshot)
+  const salvage = planSalvage(all, written?.stretches ?? [])
 
   const lost: { from: bigint; to: bigint | null }[] = []
   let next = (snapshot?.header.index ?? 0n) + 1n
-  for (const { from, to } of [...(log?.stretches ?? []), ...salvage].sort((a, b) => (a.from < b.from ? -1 : 1))) {
+  for (const { from, to } of [...(written?.stretches ?? []), ...salvage].sort((a, b) => (a.from < b.from ? -1 : 1))) {
     if (from > next) lost.push({ from: next, to: from - 1n })
     if (to >= next) next = to + 1n
   }
   const last = segments.at(-1)
   const isEndKnown = last?.header.sequence === survey.lastSequence && last.pieces.at(-1)?.atEnd === true
-  if (last !== undefined && last.header.index > next) {
-    lost.push({ from: next, to: last.header.index - 1n })
-    next = last.header.index
+  // A frame without entries (the end of a segment, a hard state) or a snapshot tells how far the log had come as well.
+  const known = [last?.pieces.at(-1)?.next ?? 0n, survey.lastSnapshot + 1n].reduce(max)
+  if (last !== undefined && known > next) {
+    lost.push({ from: next, to: known - 1n })
+    next = known
   }
   if (!isEndKnown && !isUnfinishedEnd(survey, segments)) lost.push({ from: next, to: null })
 
   const state = segments.findLast((segment) => segment.state !== null)?.state ?? null
+  const log = written ?? (lost.length + salvage.length === 0 ? planEmpty(all) : null)
   if (log === null) return { log, salvage, lost, possiblyReplacedFrom: null }
-  const certain = [state?.commit ?? 0n, snapshot?.header.index ?? 0n].reduce((a, b) => (a > b ? a : b))
+  const certain = [state?.commit ?? 0n, snapshot?.header.index ?? 0n].reduce(max)
   const possibly = certain + 1n
   return {
     log: { ...log, state: state === null ? null : { ...state, commit: min(state.commit, log.lastIndex) } },

@@ -46,6 +46,8 @@ export interface RepairSurvey {
   readonly snapshots: readonly NamedHeader[]
   /** Highest sequence that any name or header tells of. */
   readonly lastSequence: bigint
+  /** Highest index of a snapshot that any name tells of, 0 without one. */
+  readonly lastSnapshot: bigint
 }
 
 /**
@@ -130,6 +132,9 @@ export async function surveyForRepair(
     (last, number) => (number > last ? number : last),
     0n,
   )
+  const lastSnapshot = names
+    .map((name) => parseFileName(name))
+    .reduce((last, at) => (at?.kind === 'snapshot' && at.number > last ? at.number : last), 0n)
   const segments: GoodSegment[] = []
   let room = MAX_PIECES
   for (const [at, one] of files.entries()) {
@@ -144,7 +149,12 @@ export async function surveyForRepair(
   for (const one of headers.filter(({ header }) => header.kind === FILE_KIND.snapshot)) {
     if (await isWholeSnapshot(log, one, options)) snapshots.push(one)
   }
-  return { segments, snapshots: snapshots.sort((a, b) => (a.header.index < b.header.index ? -1 : 1)), lastSequence }
+  return {
+    segments,
+    snapshots: snapshots.sort((a, b) => (a.header.index < b.header.index ? -1 : 1)),
+    lastSequence,
+    lastSnapshot,
+  }
 }
 
 interface SurveyOne {

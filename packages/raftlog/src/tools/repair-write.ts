@@ -118,6 +118,8 @@ export async function writeRepaired(
       await writeSnapshot(log, await readWhole(source, snapshot, options.signal), anchor)
     }
     await put((stretch) => (stretch.from > covered ? stretch : { ...stretch, from: covered + 1n }))
+    // Without an entry and without a snapshot, a segment alone says that there is a log.
+    if (stretches.length === 0) await segments.roll()
     await segments.end()
   } finally {
     await segments.close()
