@@ -35,6 +35,33 @@ describe('dataKeyCache', () => {
     cache.clear()
     expect(c).toEqual(zeros)
   })
+
+  it.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('takes %s for no bound', (bound) => {
+    const clock = manualClock()
+    expect(() => dataKeyCache({ maxKeys: bound, maxAgeMs: 1000, clock })).toThrow(RangeError)
+    expect(() => dataKeyCache({ maxKeys: 2, maxAgeMs: bound, clock })).toThrow(RangeError)
+  })
+})
+
+describe('a log that is closed', () => {
+  it('unwraps no key for those who still read it', async () => {
+    const disk = crashDisk()
+    const cache = dataKeyCache({ maxKeys: 2, maxAgeMs: 1000, clock: manualClock() })
+    const kept: string[] = []
+    const watched = { ...cache, set: (id: string, key: Uint8Array) => (kept.push(id), cache.set(id, key)) }
+    const log = await createOn(disk, { segmentBytes: 200, cache: watched })
+    for (const entry of ['a', 'b', 'c', 'd']) await log.append([utf8(entry)])
+    const [unstarted, reading] = [log.batches(), log.batches()[Symbol.asyncIterator]()]
+    await reading.next()
+    await log.close()
+    kept.length = 0
+    const finish = async (): Promise<void> => {
+      for (let step = await reading.next(); step.done !== true; ) step = await reading.next()
+    }
+    await expect(finish()).rejects.toThrowCode('LOG_CLOSED')
+    await expect(unstarted[Symbol.asyncIterator]().next()).rejects.toThrowCode('LOG_CLOSED')
+    expect(kept).toEqual([])
+  })
 })
 
 describe('a log whose keys have grown old in memory', () => {

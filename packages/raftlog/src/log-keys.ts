@@ -1,3 +1,4 @@
+import { closedLog } from './append-rules.ts'
 import { createDek, dekId, deriveFileKey, type FileKeyContext } from './data-key.ts'
 import { RaftLogError } from './errors.ts'
 import { formatHex } from './hex.ts'
@@ -27,13 +28,14 @@ export interface LogKeys {
   readonly state: () => DekState
   /** Id of the key under which new files are sealed. */
   readonly writeKeyId: () => string
-  /** The key of one file. `RECORD_UNKNOWN_KEY` if the ring does not hold its data key. */
+  /** The key of one file. `RECORD_UNKNOWN_KEY` if the ring does not hold its data key, `LOG_CLOSED` after closing. */
   readonly fileKey: (keyId: string, at: FileKeyContext) => Promise<Aead>
   /** Keeps a fresh pending key, unless there is one, all under `wrapper` if given; one save. */
   readonly beginRotation: (wrapper?: KeyWrapper) => Promise<void>
   /** The pending key becomes the only one. */
   readonly finishRotation: () => Promise<void>
   readonly rewrap: (wrapper: KeyWrapper) => Promise<void>
+  /** Wipes what is unwrapped; nothing is unwrapped afterwards. */
   readonly close: () => void
 }
 
@@ -64,6 +66,7 @@ export async function openLogKeys({ store, wrapper: first, cache, random, suite 
   if (bytes === null)
     throw new RaftLogError('LOG_MISSING', 'no keys are kept for this log; give its key ring, or create the log first')
   let ring = decodeKeyring(bytes)
+  let isClosed = false
   let wrapper = first
   const opened = await openKeyring(ring, wrapper, suite)
   cache.set(opened.current.id, opened.current.dek)
@@ -92,6 +95,8 @@ export async function openLogKeys({ store, wrapper: first, cache, random, suite 
     state: () => stateOf(ring),
     writeKeyId: () => formatHex((ring.pending ?? ring.current).id),
     fileKey: async (keyId, at) => {
+      // Whoever still reads would bring the keys back into memory that closing has wiped.
+      if (isClosed) throw closedLog()
       const cached = cache.get(keyId)
       if (cached !== undefined) return derivedAead(cached, at)
       const kept = [ring.current, ring.pending].find((key) => key !== null && formatHex(key.id) === keyId)
@@ -103,7 +108,8 @@ export async function openLogKeys({ store, wrapper: first, cache, random, suite 
       }
       const { dek } = await unwrapKey(ring, kept, wrapper, suite)
       const key = derivedAead(dek, at)
-      cache.set(keyId, dek)
+      if (isClosed) dek.fill(0)
+      else cache.set(keyId, dek)
       return key
     },
     beginRotation: async (next = wrapper) => {
@@ -138,6 +144,7 @@ export async function openLogKeys({ store, wrapper: first, cache, random, suite 
       }
     },
     close: () => {
+      isClosed = true
       cache.clear()
     },
   }

@@ -36,6 +36,8 @@ export interface EntryRange {
 /**
  * Makes a snapshot at `atLeast` or later. It is called while appends go on, so the host must first apply everything up
  * to `atLeast` itself: the last entry, or in a log with a hard state the last one that is committed or in a snapshot.
+ * Meanwhile it may append and read entries. It must not wait for anything else of the same log (snapshots, compaction,
+ * keys, closing): that waits for the rotation.
  */
 export type SnapshotSource = (atLeast: bigint) => Snapshot | Promise<Snapshot>
 
@@ -129,9 +131,18 @@ export interface SealedLog extends AsyncDisposable {
    * node has not committed them, are sealed anew. Calls that arrive meanwhile share one further rotation.
    */
   readonly rotateDek: (options: RotationOptions) => Promise<void>
-  /** Wraps the data keys under another key, in one save. For switching a lock on use {@link SealedLog.lock}. */
+  /**
+   * Wraps the data keys under another key, in one save. For switching a lock on use {@link SealedLog.lock}. After a
+   * rejection either of the two keys may open the log.
+   */
   readonly rewrap: (wrapper: KeyWrapper) => Promise<void>
-  /** Switches the lock on: wraps under `wrapper`, and changes the data key, whose clear copy had been on disk. */
+  /**
+   * Switches the lock on: wraps under `wrapper`, and changes the data key, whose clear copy had been on disk.
+   *
+   * **Have the new key in a safe place before.** Its first step wraps the key ring: from then on `wrapper` is what opens
+   * the log, also if this rejects later, or if the process dies. After a rejection either of the two may; `rotating`
+   * says that the change of the data key is unfinished, and {@link SealedLog.rotateDek} finishes it.
+   */
   readonly lock: (wrapper: KeyWrapper, options: RotationOptions) => Promise<void>
   /** Waits for queued appends, ends the segment and gives the directory back. Calling it again does nothing. */
   readonly close: () => Promise<void>

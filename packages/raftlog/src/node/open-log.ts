@@ -25,7 +25,7 @@ export interface LogOptions {
   readonly files?: LogFiles
   /** Size from which on a new segment is begun; 64 MiB unless given. */
   readonly segmentBytes?: number
-  /** How long a data key stays unwrapped in memory without being unwrapped anew; 10 minutes unless given. */
+  /** How long a data key stays unwrapped in memory without being unwrapped anew; 10 minutes unless given, at least 1. */
   readonly keyMaxAgeMs?: number
   /** What remembers how far the log had come, so that an older copy of it is refused; nothing unless given. */
   readonly anchoring?: Anchoring
