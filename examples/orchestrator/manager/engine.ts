@@ -1,6 +1,8 @@
 import type { KeyWrapper } from '@leastwise/identity'
 import { type BackupSource, clearWrapper, type SealedLog, type SnapshotSource } from '@leastwise/raftlog'
+import { systemClock } from '@leastwise/raftlog/node'
 import type { Announce } from '../announce.ts'
+import { codeOf } from '../errors.ts'
 import type { Issuing } from './issuing.ts'
 import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
 import type { PresenceBoard } from './presence-board.ts'
@@ -53,18 +55,45 @@ export interface Engine {
   readonly close: () => Promise<void>
 }
 
+const FINISH_MS = 1000
+
 /** The embedded default: one manager, its log in its data directory. */
 export function fileEngine(log: SealedLog, keys: ManagerKeys): Engine {
+  // A change of the data key that a crash or a full disk cut short, now or before the last start.
+  let isUnfinished = log.rotating
+  const finish = async ({ store, announce }: BackgroundWork, signal: AbortSignal): Promise<void> => {
+    for (;;) {
+      if (isUnfinished)
+        try {
+          await log.rotateDek({ snapshot: store.snapshot, signal })
+          isUnfinished = false
+        } catch (error) {
+          if (signal.aborted) return
+          const code = codeOf(error) ?? 'INTERNAL'
+          announce({ event: 'background-failed', code })
+          // Nothing more can be written; the next start goes on with it.
+          if (code === 'LOG_FAILED' || code === 'LOG_CLOSED') return
+        }
+      await systemClock.sleep(FINISH_MS, { signal })
+    }
+  }
   return {
     kind: 'file',
     source: log,
     repairedBytes: log.repair?.droppedBytes ?? null,
     openStore: async () => await openStore(log),
     lock: async (wrapper, { identity, snapshot }) => {
-      await keys.withIdentity(identity, async () => {
-        await log.lock(wrapper, { snapshot })
-      })
-      return null
+      try {
+        await keys.withIdentity(identity, async () => {
+          await log.lock(wrapper, { snapshot })
+        })
+        return null
+      } catch (error) {
+        if (keys.wrapper() !== wrapper) throw error
+        // The key file is under the new key, which nobody would be told if this failed.
+        isUnfinished = true
+        return codeOf(error) ?? 'INTERNAL'
+      }
     },
     unlock: async () => {
       await log.rewrap(clearWrapper)
@@ -77,8 +106,8 @@ export function fileEngine(log: SealedLog, keys: ManagerKeys): Engine {
       // There are no others.
       await Promise.resolve()
     },
-    background: async ({ store, issuing }) => {
-      await issuing.issueAll(unsignedIn(store))
+    background: async (work, { signal }) => {
+      await Promise.all([finish(work, signal), work.issuing.issueAll(unsignedIn(work.store))])
     },
     close: async () => {
       await log.close()
