@@ -33,8 +33,14 @@ async function setting() {
 /** What the background needs, and the codes that it announces. */
 function work(store: Store) {
   const codes: unknown[] = []
-  const announce: BackgroundWork['announce'] = (event) => codes.push('code' in event ? event.code : null)
-  const issuing = { issueAll: async () => await Promise.resolve() } as unknown as BackgroundWork['issuing']
+  const announce: BackgroundWork['announce'] = (event) => {
+    codes.push(event['code'] ?? null)
+  }
+  const issuing = {
+    issueAll: async () => {
+      await Promise.resolve()
+    },
+  } as unknown as BackgroundWork['issuing']
   return { codes, work: { store, announce, issuing, now: () => 0 } satisfies BackgroundWork }
 }
 

@@ -48,7 +48,11 @@ describe('a log that is closed', () => {
     const disk = crashDisk()
     const cache = dataKeyCache({ maxKeys: 2, maxAgeMs: 1000, clock: manualClock() })
     const kept: string[] = []
-    const watched = { ...cache, set: (id: string, key: Uint8Array) => (kept.push(id), cache.set(id, key)) }
+    const set = (id: string, key: Uint8Array): void => {
+      kept.push(id)
+      cache.set(id, key)
+    }
+    const watched = { ...cache, set }
     const log = await createOn(disk, { segmentBytes: 200, cache: watched })
     for (const entry of ['a', 'b', 'c', 'd']) await log.append([utf8(entry)])
     const [unstarted, reading] = [log.batches(), log.batches()[Symbol.asyncIterator]()]

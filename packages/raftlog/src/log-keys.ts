@@ -66,7 +66,8 @@ export async function openLogKeys({ store, wrapper: first, cache, random, suite 
   if (bytes === null)
     throw new RaftLogError('LOG_MISSING', 'no keys are kept for this log; give its key ring, or create the log first')
   let ring = decodeKeyring(bytes)
-  let isClosed = false
+  let use: 'open' | 'closed' = 'open'
+  const isClosed = (): boolean => use === 'closed'
   let wrapper = first
   const opened = await openKeyring(ring, wrapper, suite)
   cache.set(opened.current.id, opened.current.dek)
@@ -96,7 +97,7 @@ export async function openLogKeys({ store, wrapper: first, cache, random, suite 
     writeKeyId: () => formatHex((ring.pending ?? ring.current).id),
     fileKey: async (keyId, at) => {
       // Whoever still reads would bring the keys back into memory that closing has wiped.
-      if (isClosed) throw closedLog()
+      if (isClosed()) throw closedLog()
       const cached = cache.get(keyId)
       if (cached !== undefined) return derivedAead(cached, at)
       const kept = [ring.current, ring.pending].find((key) => key !== null && formatHex(key.id) === keyId)
@@ -108,7 +109,7 @@ export async function openLogKeys({ store, wrapper: first, cache, random, suite 
       }
       const { dek } = await unwrapKey(ring, kept, wrapper, suite)
       const key = derivedAead(dek, at)
-      if (isClosed) dek.fill(0)
+      if (isClosed()) dek.fill(0)
       else cache.set(keyId, dek)
       return key
     },
@@ -144,7 +145,7 @@ export async function openLogKeys({ store, wrapper: first, cache, random, suite 
       }
     },
     close: () => {
-      isClosed = true
+      use = 'closed'
       cache.clear()
     },
   }
