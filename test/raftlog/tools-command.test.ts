@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { anyOf, clearWrapper, type KeyWrapper, splitUnlockKey, unlockKeyWrapper } from '@leastwise/raftlog'
 import { createLog, fileKeyStore, openLog, passphraseWrapper, systemRandom } from '@leastwise/raftlog/node'
@@ -181,6 +181,20 @@ describe('leastwise-log verify', () => {
     expect((await run([...args.slice(0, -1), at('nowhere')])).err).toContain('KEYS_WRONG')
   })
 
+  it('says that the ring is another one, and takes neither an option twice nor what is no id', async () => {
+    await make(clearWrapper)
+    const keys = fileKeyStore(at('other'))
+    await (await createLog({ directory: at('log-2'), clusterId: 'c', logId: 'n', keys, wrapper: clearWrapper })).close()
+    const other = await run(['verify', at('log'), '--keys', at('other')])
+    expect(other).toMatchObject({ code: 1, err: '' })
+    expect(other.out).toContain('RECORD_UNKNOWN_KEY')
+    expect(other.out).not.toContain('LOG_FOREIGN')
+    const args = ['verify', at('log'), '--keys', at('keys')]
+    expect(await run([...args, '--keys', at('other')])).toMatchObject({ code: 2, out: '' })
+    expect(await run([...args, '--json', '--json'])).toMatchObject({ code: 2, out: '' })
+    expect(await run([...args, '--cluster', 'two words'])).toMatchObject({ code: 2, out: '' })
+  })
+
   it('opens with one of several keepers', async () => {
     await make(anyOf([unlockKeyWrapper(systemRandom.bytes(32), systemRandom), unlockKeyWrapper(KEY, systemRandom)]))
     const path = secret('key', KEY_TEXT)
@@ -207,6 +221,27 @@ describe('leastwise-log repair', () => {
     const rest = await run(['inspect', at('rest'), '--keys', at('keys'), '--show-content'])
     expect(rest.out).toContain(`${MARK}-3`)
     expect((await run(args)).err).toContain('LOG_EXISTS')
+  })
+
+  it('writes neither into the damaged log nor the salvage into the new one, by whatever path', async () => {
+    await make(clearWrapper)
+    const before = readdirSync(at('log'))
+    symlinkSync(at('log'), at('link'))
+    const asked = (out: string, salvage: string) =>
+      run(['repair', at('log'), '--keys', at('keys'), '--out', at(out), '--salvage', at(salvage)])
+    for (const [out, salvage] of [
+      ['log/new', 'rest'],
+      ['new', 'log/rest'],
+      ['link/new', 'rest'],
+      ['new', 'link'],
+      ['new', 'new/rest'],
+      ['rest/new', 'rest'],
+    ] as const) {
+      const { code, err } = await asked(out, salvage)
+      expect([code, err], `${out} ${salvage}`).toEqual([2, expect.stringContaining('three directories')])
+    }
+    expect(readdirSync(at('log'))).toEqual(before)
+    expect(readdirSync(home).sort()).toEqual(['keys', 'link', 'log'])
   })
 
   it('says 0 where nothing is lost', async () => {

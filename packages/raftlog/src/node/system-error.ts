@@ -33,6 +33,13 @@ export function systemError(error: unknown): RaftLogError {
       cause,
     )
   }
+  if (code === 'ELOOP') {
+    return new RaftLogError(
+      'DIRECTORY_UNSAFE',
+      'a link stands in the place of a file; put the file itself there',
+      cause,
+    )
+  }
   return new RaftLogError('LOG_FAILED', `disk failed (${code}); check it and open the log again`, cause)
 }
 

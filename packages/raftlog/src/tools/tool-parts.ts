@@ -1,5 +1,5 @@
 import { RaftLogError } from '../errors.ts'
-import { decodeHeader, MAX_HEADER_BYTES } from '../file-header.ts'
+import { decodeHeader, isLogId, MAX_HEADER_BYTES } from '../file-header.ts'
 import { parseFileName } from '../file-names.ts'
 import { type LogContext, proveHeader } from '../log-context.ts'
 import { openLogKeys } from '../log-keys.ts'
@@ -31,17 +31,22 @@ const sealedStore = ({ load }: Pick<KeyStore, 'load'>): KeyStore => ({
   save: () => Promise.reject(new TypeError('a tool changes no key ring')),
 })
 
-/** The ids that files name which were sealed under a key of the ring; null if there are none. */
+/**
+ * The ids that files name which were sealed under a key of the ring. If there are none, the ids that a file claims: under
+ * another ring nothing is proven, and the key is what is wrong with every file.
+ */
 async function provenIdentity(
   log: LogContext,
   names: readonly string[],
 ): Promise<{ readonly clusterId: string; readonly logId: string } | null> {
+  let claimed: { readonly clusterId: string; readonly logId: string } | null = null
   for (const name of names) {
     let handle: ReadHandle | null = null
     try {
       handle = await log.files.open(name)
       if (handle === null) continue
       const { clusterId, logId } = decodeHeader(await handle.read(0, MAX_HEADER_BYTES), name, log.suite)
+      claimed ??= { clusterId, logId }
       await proveHeader({ ...log, clusterId, logId }, handle, name)
       return { clusterId, logId }
     } catch (error) {
@@ -52,19 +57,23 @@ async function provenIdentity(
       await handle?.close()
     }
   }
-  return null
+  return claimed
 }
 
 /**
  * Opens the keys of a log for reading.
  *
  * @throws {@link RaftLogError} `KEYS_LOCKED`, `KEYS_WRONG`, `KEYS_MALFORMED`, or `LOG_MISSING` if there is no ring.
+ * @throws RangeError if an id that is given is none.
  */
 export async function openForReading(
   { files, suite }: { readonly files: LogFiles; readonly suite: CipherSuite },
   { store, wrapper, cache, random }: ToolKeys,
   identity: ToolIdentity,
 ): Promise<LogContext> {
+  for (const id of [identity.clusterId, identity.logId]) {
+    if (id !== undefined && !isLogId(id)) throw new RangeError('an id must be 1 to 64 visible ASCII characters')
+  }
   const keys = await openLogKeys({ store: sealedStore(store), wrapper, cache, random, suite })
   const log: LogContext = { files, suite, random, keys, clusterId: '', logId: '' }
   const { clusterId, logId } = identity

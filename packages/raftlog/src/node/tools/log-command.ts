@@ -107,7 +107,7 @@ function readArguments(args: readonly string[]) {
   const flag = { type: 'boolean', default: false } as const
   const text = { type: 'string' } as const
   try {
-    const { values, positionals } = parseArgs({
+    const { values, positionals, tokens } = parseArgs({
       args: [...args],
       options: {
         keys: text,
@@ -123,7 +123,10 @@ function readArguments(args: readonly string[]) {
         help: flag,
       },
       allowPositionals: true,
+      tokens: true,
     })
+    const given = tokens.flatMap((token) => (token.kind === 'option' ? [token.name] : []))
+    if (new Set(given).size < given.length) return null
     const { 'unlock-key-file': key, 'passphrase-file': passphrase, keys, out, salvage, json, help } = values
     if (key !== undefined && passphrase !== undefined) return null
     const secret: SecretSource =

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { rename, rm } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { realpath, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import { RaftLogError } from '../../errors.ts'
 import type { LogFiles } from '../../ports.ts'
 import { type RepairParts, type RepairReport, repairLog } from '../../tools/repair-log.ts'
@@ -17,6 +17,17 @@ export interface RepairDirectoryOptions extends Omit<RepairParts, 'files' | 'tar
   readonly out: string
   /** Where the intact rest goes, likewise. */
   readonly salvage: string
+}
+
+/** Where a path leads to, also if its last part is not there yet. */
+async function realPath(path: string): Promise<string> {
+  const whole = resolve(path)
+  try {
+    return await realpath(whole)
+  } catch {
+    const above = dirname(whole)
+    return above === whole ? whole : join(await realPath(above), basename(whole))
+  }
 }
 
 /** A directory that gets its name when all of it is there. */
@@ -55,12 +66,13 @@ async function unfinished(path: string): Promise<Unfinished> {
  * with `.unfinished-` and 16 digits, and may be removed.
  *
  * @throws {@link RaftLogError} as {@link repairLog}.
- * @throws RangeError if two of the three directories are one.
+ * @throws RangeError if one of the three directories is another one, or lies in it.
  */
 export async function repairDirectory(options: RepairDirectoryOptions): Promise<RepairReport> {
   const { directory, out, salvage, ...parts } = options
-  if (new Set([directory, out, salvage].map((path) => resolve(path))).size < 3) {
-    throw new RangeError('log, result and salvage must be three directories')
+  const paths = await Promise.all([directory, out, salvage].map(realPath))
+  if (paths.some((one, at) => paths.some((other, nth) => nth !== at && `${one}${sep}`.startsWith(`${other}${sep}`)))) {
+    throw new RangeError('log, result and salvage must be three directories, none of them in another one')
   }
   const target = await unfinished(out)
   const rest = await unfinished(salvage)
