@@ -1,5 +1,5 @@
 import { RaftLogError } from '../errors.ts'
-import { decodeHeader, isLogId, MAX_HEADER_BYTES } from '../file-header.ts'
+import { decodeHeader, MAX_HEADER_BYTES } from '../file-header.ts'
 import { parseFileName } from '../file-names.ts'
 import { type LogContext, proveHeader } from '../log-context.ts'
 import { openLogKeys } from '../log-keys.ts'
@@ -64,16 +64,12 @@ async function provenIdentity(
  * Opens the keys of a log for reading.
  *
  * @throws {@link RaftLogError} `KEYS_LOCKED`, `KEYS_WRONG`, `KEYS_MALFORMED`, or `LOG_MISSING` if there is no ring.
- * @throws RangeError if an id that is given is none.
  */
 export async function openForReading(
   { files, suite }: { readonly files: LogFiles; readonly suite: CipherSuite },
   { store, wrapper, cache, random }: ToolKeys,
   identity: ToolIdentity,
 ): Promise<LogContext> {
-  for (const id of [identity.clusterId, identity.logId]) {
-    if (id !== undefined && !isLogId(id)) throw new RangeError('an id must be 1 to 64 visible ASCII characters')
-  }
   const keys = await openLogKeys({ store: sealedStore(store), wrapper, cache, random, suite })
   const log: LogContext = { files, suite, random, keys, clusterId: '', logId: '' }
   const { clusterId, logId } = identity

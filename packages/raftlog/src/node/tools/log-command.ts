@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { RaftLogError } from '../../errors.ts'
+import { isLogId } from '../../file-header.ts'
 import { anyOf } from '../../keepers/any-of.ts'
 import { isAnyOf, isClear } from '../../key-wrapper.ts'
 import { decodeKeyring } from '../../keyring.ts'
@@ -93,6 +94,9 @@ export async function runLogCommand(
   if (job !== 'inspect' && read.asked.keys === undefined) return complain('this needs --keys; see --help')
   if (job === 'repair' && (read.asked.out === undefined || read.asked.salvage === undefined)) {
     return complain('a repair needs --out and --salvage; see --help')
+  }
+  if ([read.asked.clusterId, read.asked.logId].some((id) => id !== undefined && !isLogId(id))) {
+    return complain('an id has 1 to 64 visible ASCII characters; see --cluster and --log')
   }
   try {
     return await JOBS[job]({ ...read.asked, directory, world, signal })
