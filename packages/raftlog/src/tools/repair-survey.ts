@@ -46,7 +46,7 @@ export interface RepairSurvey {
   readonly snapshots: readonly NamedHeader[]
   /** Highest sequence that any name or header tells of. */
   readonly lastSequence: bigint
-  /** Highest index of a snapshot that any name tells of, 0 without one. */
+  /** Highest index that the header of a snapshot proves, whole or not; 0 without one. */
   readonly lastSnapshot: bigint
 }
 
@@ -132,9 +132,9 @@ export async function surveyForRepair(
     (last, number) => (number > last ? number : last),
     0n,
   )
-  const lastSnapshot = names
-    .map((name) => parseFileName(name))
-    .reduce((last, at) => (at?.kind === 'snapshot' && at.number > last ? at.number : last), 0n)
+  const lastSnapshot = headers
+    .flatMap(({ header }) => (header.kind === FILE_KIND.snapshot ? [header.index] : []))
+    .reduce((last, index) => (index > last ? index : last), 0n)
   const segments: GoodSegment[] = []
   let room = MAX_PIECES
   for (const [at, one] of files.entries()) {
