@@ -1,11 +1,11 @@
 import { inspect } from 'node:util'
-import { memoryLog, verifyBackup } from '@leastwise/raftlog'
+import { memoryLog, restoreBackup, verifyBackup } from '@leastwise/raftlog'
 import { ageWrapper } from '@leastwise/raftlog/node'
 import { Decrypter, Encrypter, generateIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption'
 import { describe, expect, it } from 'vitest'
 import { backupOf, inPieces, restoreOn, suite } from './backup-support.ts'
 import { crashDisk } from './crash-disk.ts'
-import { openOn, readAll, utf8 } from './log-support.ts'
+import { openOn, partsOn, readAll, utf8 } from './log-support.ts'
 
 const KEY = new Uint8Array(32).fill(0xa9)
 
@@ -37,6 +37,27 @@ describe('age recipients', () => {
     }
     const stranger = ageWrapper({ identities: [await generateX25519Identity()] })
     await expect(verifyBackup(inPieces(bytes), { suite, wrapper: stranger })).rejects.toThrowCode('KEYS_WRONG')
+  })
+
+  it('let anybody make up a backup, which only the noted digest tells from the genuine one', async () => {
+    const identity = await generateX25519Identity()
+    const recipients = [await identityToRecipient(identity)]
+    const mine = ageWrapper({ identities: [identity] })
+    const [genuine, forged] = [memoryLog(), memoryLog()]
+    await genuine.append([utf8('genuine')])
+    await forged.append([utf8('forged')])
+    const { bytes, receipt } = await backupOf(genuine, { wrapper: ageWrapper({ recipients }) })
+    const { bytes: other } = await backupOf(forged, { wrapper: ageWrapper({ recipients }) })
+    expect((await verifyBackup(inPieces(other), { suite, wrapper: mine })).proven).toBe('all')
+
+    const { digest } = receipt
+    const target = crashDisk()
+    const restore = async (from: Uint8Array) =>
+      await restoreBackup(inPieces(from), { wrapper: mine, log: partsOn(target), digest })
+    await expect(restore(other)).rejects.toThrowCode('BACKUP_NOT_AUTHENTIC')
+    await expect(openOn(target)).rejects.toThrowCode('RESTORE_UNFINISHED')
+    await restore(bytes)
+    expect(await readAll(await openOn(target))).toEqual(['1:1:genuine'])
   })
 
   it('give null for garbage, for what was cut, and for what was changed', async () => {

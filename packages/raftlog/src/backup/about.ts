@@ -11,7 +11,7 @@ export interface BackupAbout {
 
 /** A file of the host that goes along, say the node's locked key file. */
 export interface BackupCompanion {
-  /** 1 to 64 visible ASCII characters. */
+  /** 1 to 64 visible ASCII characters; a label and not a path: whoever writes a companion to a disk chooses its place. */
   readonly name: string
   /** At most 1 MiB. It is sealed with everything else, but should need no more than the host's own lock already gives. */
   readonly bytes: Uint8Array

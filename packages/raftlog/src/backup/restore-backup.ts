@@ -4,6 +4,7 @@ import { RaftLogError } from '../errors.ts'
 import { createSealedLog, type SealedLogParts } from '../file-log.ts'
 import { parseFileName } from '../file-names.ts'
 import { formatHex } from '../hex.ts'
+import { equalBytes } from '../keepers/equal-bytes.ts'
 import type { KeyWrapper, LogFiles } from '../ports.ts'
 import type { SealedLog } from '../sealed-log.ts'
 import type { BackupAbout, BackupCompanion } from './about.ts'
@@ -20,6 +21,11 @@ export interface RestoreOptions {
    * cluster is that of the backup; another log id makes another log of it, which no anchor of the first one knows.
    */
   readonly log: Omit<SealedLogParts, 'anchoring'>
+  /**
+   * The digest that was noted when it was made; another backup is refused. Wherever others can wrap a key for `wrapper`
+   * (age recipients are no secret), it alone says who made the backup.
+   */
+  readonly digest?: Uint8Array
   readonly signal?: AbortSignal
 }
 
@@ -122,7 +128,8 @@ function importer(log: SealedLog, { snapshot }: BackupHeader) {
  *
  * A Raft node that is restored has forgotten whom it voted for since: it belongs into its cluster as a new member.
  *
- * @throws {@link RaftLogError} `LOG_EXISTS` if the directory is not empty, `LOG_FOREIGN` if the backup is of another
+ * @throws {@link RaftLogError} `BACKUP_NOT_AUTHENTIC` also if it is not the one of `digest`: the mark stays then.
+ * `LOG_EXISTS` if the directory is not empty, `LOG_FOREIGN` if the backup is of another
  * cluster, `KEYS_WRONG`, `BACKUP_MALFORMED`, `BACKUP_TRUNCATED`, `BACKUP_NOT_AUTHENTIC`, `RECORD_UNSUPPORTED_VERSION`, and
  * what creating a log throws.
  */
@@ -165,6 +172,9 @@ export async function restoreBackup(
         await log.close()
       }
       if (digest === null) throw new RaftLogError('BACKUP_TRUNCATED', 'backup ends too early; use a whole copy')
+      if (options.digest !== undefined && !equalBytes(options.digest, digest)) {
+        throw new RaftLogError('BACKUP_NOT_AUTHENTIC', 'backup is not the one whose digest was noted; use that one')
+      }
       await takeMark(files)
       return { header, ring: about?.ring ?? null, companions, digest }
     } finally {

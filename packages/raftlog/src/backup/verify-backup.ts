@@ -6,7 +6,10 @@ import { walkBackup } from './walk-backup.ts'
 
 /** What a verified backup is known to be. */
 export interface VerifiedBackup {
-  /** `all`: opened and authenticated to the last byte. `structure`: whole and in order, as its own digest says. */
+  /**
+   * `all`: opened and authenticated to the last byte, by somebody who could wrap its key (with age recipients: anybody).
+   * `structure`: whole and in order, as its own digest says.
+   */
   readonly proven: 'all' | 'structure'
   readonly header: BackupHeader
   readonly digest: Uint8Array<ArrayBuffer>

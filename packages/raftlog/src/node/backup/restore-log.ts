@@ -6,6 +6,8 @@ import { type LogOptions, logParts } from '../open-log.ts'
 export interface RestoreLogOptions extends Omit<LogOptions, 'anchoring'> {
   /** Opens the backup's key; `wrapper` is what the data keys of the restored log are wrapped with. */
   readonly backupWrapper: KeyWrapper
+  /** The digest that was noted when it was made; another backup is refused. */
+  readonly digest?: Uint8Array
   readonly signal?: AbortSignal
 }
 
@@ -18,8 +20,12 @@ export interface RestoreLogOptions extends Omit<LogOptions, 'anchoring'> {
  */
 export async function restoreLog(
   source: AsyncIterable<Uint8Array>,
-  { backupWrapper, signal, ...options }: RestoreLogOptions,
+  { backupWrapper, digest, signal, ...options }: RestoreLogOptions,
 ): Promise<RestoredBackup> {
-  const restore = { wrapper: backupWrapper, log: logParts(options) }
-  return await restoreBackup(source, signal === undefined ? restore : { ...restore, signal })
+  return await restoreBackup(source, {
+    wrapper: backupWrapper,
+    log: logParts(options),
+    ...(digest === undefined ? {} : { digest }),
+    ...(signal === undefined ? {} : { signal }),
+  })
 }
