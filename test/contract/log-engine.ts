@@ -350,6 +350,21 @@ export function logEngineContract(name: string, setUp: () => LogEngine, without:
       expect(seen).toEqual(['b', 'c', 'd'])
     })
 
+    it('gives its snapshot to whoever makes the next one', async () => {
+      await using log = await setUp().create()
+      await log.append([utf8('a')])
+      await log.saveSnapshot({ index: 1n, term: 1n, data: utf8('a') })
+      await log.append([utf8('b')])
+      await log.rotateDek({
+        snapshot: async (index) => {
+          const before = await log.loadSnapshot()
+          const [line = ''] = await read(log, 2n)
+          return { index, term: 1n, data: utf8(`${text(before!.data)}${line.slice(-1)}`) }
+        },
+      })
+      expect(text((await log.loadSnapshot())!.data)).toBe('ab')
+    })
+
     it('is closed after closing, twice if need be', async () => {
       const log = await setUp().create()
       await log.append([utf8('a')])
@@ -387,6 +402,25 @@ export function logEngineContract(name: string, setUp: () => LogEngine, without:
       expect(last.state).toBeNull()
       await last.append([utf8('d')])
       expect(await read(last, 3n)).toEqual(['3/7 c', '4/7 d'])
+    })
+
+    raftNode('keeps a hard state that is saved while a snapshot is being installed', async () => {
+      const { create, reopen } = setUp()
+      const log = await create()
+      await log.append(['a', 'b', 'c'].map(utf8))
+      const state = { term: 4n, vote: null, commit: 2n }
+      const installing = log.installSnapshot({ index: 90n, term: 4n, data: utf8('ninety') })
+      await Promise.all([
+        installing,
+        log.saveState(state),
+        log.installSnapshot({ index: 91n, term: 4n, data: utf8('') }),
+      ])
+      expect((await log.append([utf8('d')], { term: 4n })).first).toBe(92n)
+      await log.close()
+      if (reopen === undefined) return
+      await using again = await reopen()
+      expect([again.firstIndex, again.lastIndex, again.lastTerm]).toEqual([92n, 92n, 4n])
+      expect(again.state).toEqual(state)
     })
 
     raftNode('holds hard state, replaced entries and an installed snapshot when it is opened again', async () => {

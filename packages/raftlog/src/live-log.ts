@@ -20,7 +20,7 @@ import type { KeyWrapper } from './ports.ts'
 import type { SealedFile } from './sealed-file.ts'
 import type { AppendOptions, EntryRange, Repair, RotationOptions, SealedLog } from './sealed-log.ts'
 import type { Segments } from './segments.ts'
-import { publishSnapshot, readSnapshot, sealSnapshot, writeSnapshot } from './snapshot-file.ts'
+import { publishSnapshot, readNewest, sealSnapshot, writeSnapshot } from './snapshot-file.ts'
 import { turns } from './turns.ts'
 
 /** The newest snapshot, and the segment that it names: that one must stay. */
@@ -60,6 +60,11 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
     check()
     const failure = loop.failure()
     if (failure !== null) throw failure
+  }
+  // What is queued while a snapshot is being installed would bear an index of before.
+  const installed = async (): Promise<void> => {
+    while (installing !== null) await installing
+    checkWritable()
   }
   const keepSnapshot: SealedLog['saveSnapshot'] = async (snapshot) => {
     const checkIt = (): void => {
@@ -197,8 +202,7 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
       let own = entries
       if (installing !== null) {
         own = entries.map((data) => new Uint8Array(data))
-        await installing
-        checkWritable()
+        await installed()
       }
       const { first, last, durable } = add(own, options)
       await durable
@@ -206,12 +210,10 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
     },
     saveState: async (state) => {
       checkWritable()
-      await installing
-      checkWritable()
-      const last = queued.last()
-      checkState(state, queuedState, last.index)
+      if (installing !== null) await installed()
+      checkState(state, queuedState, queued.last().index)
       queuedState = state
-      await loop.append([], last.term, { state }).durable
+      await loop.append([], queued.last().term, { state }).durable
     },
     entry: async (index) => {
       checkIndex(index)
@@ -234,13 +236,11 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
     installSnapshot: async (snapshot) => {
       checkWritable()
       await maintenance.take(async () => {
-        const running = install(snapshot)
-        installing = running.catch(() => undefined)
-        try {
-          await running
-        } finally {
+        const running = install(snapshot).finally(() => {
           installing = null
-        }
+        })
+        installing = running.catch(() => undefined)
+        await running
       })
     },
     entries: (range) => flatten(read(range)),
@@ -253,7 +253,8 @@ export function liveLog({ log, segments, snapshot: found, repair, turn, unlock }
     },
     loadSnapshot: async () => {
       check()
-      return await maintenance.take(async () => (kept === null ? null : await readSnapshot(log, kept.at.index)))
+      // Not in a turn of its own: the host may load it to make the snapshot that a rotation waits for.
+      return await readNewest(log, () => kept?.at ?? null)
     },
     compact: async (upTo) => {
       checkWritable()

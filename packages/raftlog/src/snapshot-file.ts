@@ -1,4 +1,4 @@
-import { MAX_SNAPSHOT_BYTES, type Snapshot } from './entry.ts'
+import { MAX_SNAPSHOT_BYTES, type Position, type Snapshot } from './entry.ts'
 import { RaftLogError } from './errors.ts'
 import { FILE_KIND } from './file-header.ts'
 import { snapshotName } from './file-names.ts'
@@ -111,5 +111,18 @@ export async function readSnapshot(log: LogContext, index: bigint): Promise<Snap
     return { index, term: file.header.term, data }
   } finally {
     await file.handle.close()
+  }
+}
+
+/** Reads the newest snapshot, whichever that is by then: while it is read, a newer one may take its place. */
+export async function readNewest(log: LogContext, newest: () => Position | null): Promise<Snapshot | null> {
+  for (;;) {
+    const at = newest()
+    if (at === null) return null
+    try {
+      return await readSnapshot(log, at.index)
+    } catch (error) {
+      if (newest() === at) throw error
+    }
   }
 }
