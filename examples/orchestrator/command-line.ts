@@ -93,8 +93,8 @@ async function dispatch(args: readonly string[]): Promise<number> {
     const { runManager } = await import('./manager/run.ts')
     const { anchorOptions } = await import('./manager/anchor-settings.ts')
     const { etcdOptions } = await import('./manager/etcd/settings.ts')
-    const { hsmOptions } = await import('./manager/hsm/settings.ts')
-    const { externalCaOptions, FOR_NEXT_ROOT } = await import('./manager/external-ca/settings.ts')
+    const { hsmOptions } = await import('./manager/root/hsm/settings.ts')
+    const { externalCaOptions, FOR_NEXT_ROOT } = await import('./manager/root/external-ca/settings.ts')
     const given = readOptions(args.slice(1), {
       data: string,
       listen: string,
@@ -128,7 +128,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
     return await runWorker(readOptions(args.slice(1), options))
   }
   if (args[0] === 'restore') {
-    const { restoreManager } = await import('./manager/restore.ts')
+    const { restoreManager } = await import('./manager/backup/restore.ts')
     const { etcdOptions, etcdSettings } = await import('./manager/etcd/settings.ts')
     const given = readOptions(args.slice(1), {
       data: string,

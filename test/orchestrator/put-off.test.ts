@@ -1,6 +1,6 @@
 import { IdentityError } from '@leastwise/identity'
 import { describe, expect, it } from 'vitest'
-import { createPutOff, FIRST_PAUSE_MS, LONGEST_PAUSE_MS } from '../../examples/orchestrator/manager/put-off.ts'
+import { createPutOff, FIRST_PAUSE_MS, LONGEST_PAUSE_MS } from '../../examples/orchestrator/manager/issuing/put-off.ts'
 
 const busy = (): IdentityError => new IdentityError('EXTERNAL_CA_UNREACHABLE', 'no answer', { retryable: true })
 const wrong = (): IdentityError => new IdentityError('ISSUED_SUBJECT_MISMATCH', 'another subject')

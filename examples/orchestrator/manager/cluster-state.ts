@@ -33,9 +33,9 @@ import {
   secretCatalogue,
 } from '@leastwise/secrets'
 import { type TokenCommand, type TokenEvent, type TokenRegistry, tokenRegistry } from '@leastwise/tokens'
-import { decideMembership } from './decide-membership.ts'
-import { decideOperators } from './decide-operators.ts'
 import { type ManagerAddresses, type ManagerListCommand, type ManagerListEvent, managerList } from './manager-list.ts'
+import { decideMembership } from './membership/decide-membership.ts'
+import { decideOperators } from './remote/decide-operators.ts'
 import { listTasks, type TaskCommand, type TaskEvent, type TaskList, taskList } from './task-list.ts'
 
 /** Everything durable in this cluster: seven state machines side by side, one journal. */

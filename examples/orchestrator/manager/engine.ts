@@ -3,11 +3,11 @@ import { type BackupSource, clearWrapper, type SealedLog, type SnapshotSource } 
 import { systemClock } from '@leastwise/raftlog/node'
 import type { Announce } from '../announce.ts'
 import { codeOf } from '../errors.ts'
-import type { Issuing } from './issuing.ts'
+import type { Issuing } from './issuing/issuing.ts'
+import { unsignedIn } from './issuing/unsigned.ts'
 import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
 import type { PresenceBoard } from './presence-board.ts'
 import { openStore, type Store } from './store.ts'
-import { unsignedIn } from './unsigned.ts'
 
 /** What the work that one manager does for all has to hand. */
 export interface BackgroundWork {

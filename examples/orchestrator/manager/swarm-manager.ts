@@ -32,9 +32,9 @@ import {
 import { systemDigest, systemRandom } from '@leastwise/tokens/node'
 import { assignmentSets } from './assignment-sets.ts'
 import type { ClusterState } from './cluster-state.ts'
-import { foundedCluster, type Issuing } from './issuing.ts'
+import { foundedCluster, type Issuing } from './issuing/issuing.ts'
+import { createRecovering } from './membership/recovering.ts'
 import type { PresenceBoard } from './presence-board.ts'
-import { createRecovering } from './recovering.ts'
 import type { Store } from './store.ts'
 import { findTask, hasEnded } from './task-list.ts'
 

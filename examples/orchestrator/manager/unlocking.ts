@@ -9,7 +9,7 @@ import { type Engine, fileEngine } from './engine.ts'
 import { openMember } from './etcd/open-member.ts'
 import { MEMBERSHIP } from './etcd/own-membership.ts'
 import { connectEtcd, type EtcdSettings } from './etcd/settings.ts'
-import { statePlaces } from './found.ts'
+import { statePlaces } from './founding/found.ts'
 import { type ManagerKeys, managerKeys } from './manager-keys.ts'
 
 /** What an unlocked manager works on. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { isEvicted, nodeOf, parseClusterId } from '@leastwise/identity'
 import { type EtcdClient, EtcdLogError, type KeyPin, type KeyRange, type SharedLog } from '@leastwise/raftlog-etcd'
 import { OrchestratorError } from '../../errors.ts'
-import { foundedCluster } from '../issuing.ts'
+import { foundedCluster } from '../issuing/issuing.ts'
 import type { ManagerIdentity } from '../manager-keys.ts'
 import type { Store } from '../store.ts'
 import {

@@ -1,7 +1,7 @@
 import { nodeOf, parseClusterId, trustBundleOf } from '@leastwise/identity'
 import type { Clock } from '@leastwise/raftlog'
 import type { EtcdClient, KeyRange } from '@leastwise/raftlog-etcd'
-import { foundedCluster } from '../issuing.ts'
+import { foundedCluster } from '../issuing/issuing.ts'
 import type { ManagerIdentity } from '../manager-keys.ts'
 import type { PresenceBoard } from '../presence-board.ts'
 import type { Store } from '../store.ts'

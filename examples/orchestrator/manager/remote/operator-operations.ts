@@ -21,11 +21,11 @@ import { OrchestratorError } from '../../errors.ts'
 import type { OperatorAnswer, OperatorIdentityAnswer } from '../../operator/answers.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import { text, wholeNumberOrNull } from '../fields.ts'
-import { issuerInForce } from '../issuer-in-force.ts'
-import { foundedCluster } from '../issuing.ts'
+import { foundedCluster } from '../issuing/issuing.ts'
 import type { OperationContext } from '../operations.ts'
 import type { Operation } from '../operator-server.ts'
-import type { RootKeeper } from '../root-keeper.ts'
+import { issuerInForce } from '../root/issuer-in-force.ts'
+import type { RootKeeper } from '../root/root-keeper.ts'
 
 const MIN_PREFIX_CHARS = 4
 
