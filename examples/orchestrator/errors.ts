@@ -17,6 +17,7 @@ export type OrchestratorErrorCode =
   | 'EXTERNAL_CA_DIFFERS'
   | 'EXTERNAL_CA_NEEDED'
   | 'INPUT_TOO_LARGE'
+  | 'INTERMEDIATE_MISSING'
   | 'INTERNAL'
   | 'JOURNAL_UNREADABLE'
   | 'LOCKED'
@@ -33,6 +34,7 @@ export type OrchestratorErrorCode =
   | 'STARTING'
   | 'TASK_INVALID'
   | 'TOKEN_NEEDED'
+  | 'TOO_MANY_INTERMEDIATES'
   | 'TOO_MANY_MANAGERS'
   | 'USAGE'
 

@@ -13,9 +13,9 @@ import {
   REQUEST_AGE_MS,
 } from '../../examples/orchestrator/manager/etcd/admission-statement.ts'
 import { openSharedStore } from '../../examples/orchestrator/manager/etcd/shared-store.ts'
-import { managerBehind, signed } from '../../examples/orchestrator/manager/etcd/signed-by-manager.ts'
 import { newCluster } from '../../examples/orchestrator/manager/founding/genesis.ts'
 import type { ManagerIdentity } from '../../examples/orchestrator/manager/manager-keys.ts'
+import { managerBehind, signed } from '../../examples/orchestrator/manager/signed-by-manager.ts'
 import type { Store } from '../../examples/orchestrator/manager/store.ts'
 import { CLUSTER, testCluster } from '../raftlog-etcd/etcd-support.ts'
 

@@ -19,6 +19,7 @@ import { createSecretWithId, mintToken, nodeId, runTask } from './cluster-suppor
 const cluster = await testCluster()
 const csr = (await createCsr(createNodeKey())).pem
 const NOW = Date.UTC(2026, 10, 21, 12)
+const PROOF = { statement: new Uint8Array([1]), signature: new Uint8Array([2]), chain: 'a chain' }
 const hash = (number: number): string => number.toString(16).padStart(64, '0')
 
 const found: ClusterCommand = {
@@ -93,6 +94,23 @@ const command: fc.Arbitrary<ClusterCommand> = fc.oneof(
         now: NOW,
       }) as const,
   ),
+  fc
+    .tuple(small, small, fc.constantFrom('request' as const, 'record' as const, 'forget' as const, 'ended' as const))
+    .map(([id, number, type]): ClusterCommand => {
+      const [managerId, request] = [nodeId(id), `request ${number}`]
+      switch (type) {
+        case 'request':
+          return { part: 'issuers', command: { type, managerId, csr: request, proof: PROOF, now: NOW } }
+        case 'record': {
+          const made = { certificate: `made ${number}`, serial: `0${number}`, notAfter: NOW + number }
+          return { part: 'issuers', command: { type, managerId, csr: request, ...made } }
+        }
+        case 'forget':
+          return { part: 'issuers', command: { type, managerId } }
+        case 'ended':
+          return { part: 'issuers', command: { type: 'forget-ended', now: NOW + number } }
+      }
+    }),
   fc.tuple(small, fc.constantFrom('admit' as const, 'evict' as const)).map(
     ([id, type]): ClusterCommand => ({
       part: 'operators',

@@ -7,6 +7,7 @@ import {
   type ManagerIdentity,
   type ManagerKeys,
   managerKeys,
+  openSealed,
 } from '../../examples/orchestrator/manager/manager-keys.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -123,5 +124,29 @@ describe("the manager's key file", () => {
     expect(keys.identity().certificateChain).toBe(first.certificateChain)
     await keys.saveIdentity(third)
     expect((await stored(clearWrapper))?.certificateChain).toBe(third.certificateChain)
+  })
+
+  it('wraps what is sealed at each write, under whatever the file is under then', async () => {
+    const { keys, stored } = await open()
+    const secret = new TextEncoder().encode('marked secret of this manager')
+    const holds = (companion: KeyFileContent['companion'] | undefined): boolean =>
+      Object.values(companion ?? {}).some((bytes) => Buffer.from(bytes).includes(secret))
+    await keys.saveSealed('issuer', secret)
+    expect(keys.sealed('issuer')).toEqual(secret)
+    expect(await openSealed((await stored(clearWrapper))!, clearWrapper)).toEqual(new Map([['issuer', secret]]))
+    // The very write that locks the file also locks this.
+    await keys.keyStore.save(RING, locked)
+    const content = (await stored(locked))!
+    expect(holds(content.companion)).toBe(false)
+    expect(await openSealed(content, locked)).toEqual(new Map([['issuer', secret]]))
+    await expect(
+      openSealed(content, unlockKeyWrapper(new Uint8Array(32).fill(8), seededRandom(2))),
+    ).rejects.toThrowCode('JOURNAL_UNREADABLE')
+    await keys.saveIdentity(second)
+    expect(keys.sealed('issuer')).toEqual(secret)
+    expect(holds((await stored(locked))?.companion)).toBe(false)
+    await keys.saveSealed('issuer', null)
+    expect(Object.keys((await stored(locked))!.companion)).toEqual(['raftlog'])
+    expect(keys.sealed('issuer')).toBeNull()
   })
 })

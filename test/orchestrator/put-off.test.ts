@@ -53,7 +53,7 @@ describe('requests that were put off', () => {
   it('hides nothing that is no refusal to sign', async () => {
     const { putOff } = setting(new Map([['a', new RangeError('the disk is gone')]]))
     await expect(putOff.all(['a'])).rejects.toThrow(RangeError)
-    expect(putOff.add('a', new RangeError('the disk is gone'))).toBe(false)
+    expect(putOff.add('a', new RangeError('the disk is gone'))).toBeNull()
     expect(putOff.state()).toEqual({ requests: 0, code: null })
   })
 

@@ -28,11 +28,11 @@ import {
 } from '../../examples/orchestrator/manager/etcd/presence-statement.ts'
 import { hearPresence, tellPresence } from '../../examples/orchestrator/manager/etcd/shared-presence.ts'
 import { openSharedStore } from '../../examples/orchestrator/manager/etcd/shared-store.ts'
-import { signed } from '../../examples/orchestrator/manager/etcd/signed-by-manager.ts'
 import { newCluster } from '../../examples/orchestrator/manager/founding/genesis.ts'
 import { foundedCluster } from '../../examples/orchestrator/manager/issuing/issuing.ts'
 import type { ManagerIdentity } from '../../examples/orchestrator/manager/manager-keys.ts'
 import { createPresenceBoard, type PresenceBoard } from '../../examples/orchestrator/manager/presence-board.ts'
+import { signed } from '../../examples/orchestrator/manager/signed-by-manager.ts'
 import type { Store } from '../../examples/orchestrator/manager/store.ts'
 import { stillClock, testCluster } from '../raftlog-etcd/etcd-support.ts'
 

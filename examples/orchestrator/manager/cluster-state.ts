@@ -33,12 +33,19 @@ import {
   secretCatalogue,
 } from '@leastwise/secrets'
 import { type TokenCommand, type TokenEvent, type TokenRegistry, tokenRegistry } from '@leastwise/tokens'
+import {
+  type IssuerCommand,
+  type IssuerEvent,
+  type IssuerList,
+  issuerEvents,
+  issuerList,
+} from './intermediate/issuer-list.ts'
 import { type ManagerAddresses, type ManagerListCommand, type ManagerListEvent, managerList } from './manager-list.ts'
 import { decideMembership } from './membership/decide-membership.ts'
 import { decideOperators } from './remote/decide-operators.ts'
 import { listTasks, type TaskCommand, type TaskEvent, type TaskList, taskList } from './task-list.ts'
 
-/** Everything durable in this cluster: seven state machines side by side, one journal. */
+/** Everything durable in this cluster: state machines side by side, one journal. */
 export interface ClusterState {
   readonly authority: AuthorityState
   readonly tokens: TokenRegistry
@@ -49,6 +56,8 @@ export interface ClusterState {
   readonly secrets: SecretCatalogueState
   readonly tasks: TaskList
   readonly managers: ManagerAddresses
+  /** The managers that issue from an intermediate of their own. */
+  readonly issuers: IssuerList
   readonly recoveries: Recoveries
 }
 
@@ -62,6 +71,7 @@ export type ClusterCommand =
   | { readonly part: 'secrets'; readonly command: SecretCatalogueCommand }
   | { readonly part: 'tasks'; readonly command: TaskCommand }
   | { readonly part: 'managers'; readonly command: ManagerListCommand }
+  | { readonly part: 'issuers'; readonly command: IssuerCommand }
   | { readonly part: 'recoveries'; readonly command: RecoveryCommand }
 
 export type ClusterEvent =
@@ -75,6 +85,7 @@ export type ClusterEvent =
   | { readonly part: 'secrets'; readonly event: SecretCatalogueEvent }
   | { readonly part: 'tasks'; readonly event: TaskEvent }
   | { readonly part: 'managers'; readonly event: ManagerListEvent }
+  | { readonly part: 'issuers'; readonly event: IssuerEvent }
   | { readonly part: 'recoveries'; readonly event: RecoveryEvent }
 
 export const emptyCluster: ClusterState = {
@@ -86,6 +97,7 @@ export const emptyCluster: ClusterState = {
   secrets: secretCatalogue.initial,
   tasks: taskList.initial,
   managers: managerList.initial,
+  issuers: issuerList.initial,
   recoveries: recoveries.initial,
 }
 
@@ -107,6 +119,8 @@ function decideOne(state: ClusterState, order: ClusterCommand): readonly Cluster
       return taskList.decide(state.tasks, order.command).map((event) => ({ part: 'tasks', event }))
     case 'managers':
       return managerList.decide(state.managers, order.command).map((event) => ({ part: 'managers', event }))
+    case 'issuers':
+      return issuerList.decide(state.issuers, order.command).map((event) => ({ part: 'issuers', event }))
     case 'recoveries':
       return recoveries.decide(state.recoveries, order.command).map((event) => ({ part: 'recoveries', event }))
   }
@@ -132,6 +146,8 @@ export function evolve(state: ClusterState, change: ClusterEvent): ClusterState 
       return { ...state, tasks: taskList.evolve(state.tasks, change.event) }
     case 'managers':
       return { ...state, managers: managerList.evolve(state.managers, change.event) }
+    case 'issuers':
+      return { ...state, issuers: issuerList.evolve(state.issuers, change.event) }
     case 'recoveries':
       return { ...state, recoveries: recoveries.evolve(state.recoveries, change.event) }
   }
@@ -165,6 +181,7 @@ export function historyOf(state: ClusterState): readonly ClusterEvent[] {
     ...[...state.managers].map(
       ([nodeId, address]) => ({ part: 'managers', event: { type: 'manager-announced', nodeId, address } }) as const,
     ),
+    ...[...issuerEvents(state.issuers)].map((event) => ({ part: 'issuers', event }) as const),
     ...[...recoveryEvents(state.recoveries)].map((event) => ({ part: 'recoveries', event }) as const),
   ]
 }

@@ -3,10 +3,18 @@ import { unlockKeyWrapper } from '@leastwise/raftlog'
 import { createUnlockKey, formatUnlockKey, listTokens, trustDigestOf } from '@leastwise/tokens'
 import { systemDigest, systemRandom } from '@leastwise/tokens/node'
 import { OrchestratorError } from '../errors.ts'
-import type { AutolockAnswer, CaAnswer, NewTokenAnswer, NodeAnswer, TokenAnswer } from '../operator/answers.ts'
+import type {
+  AutolockAnswer,
+  CaAnswer,
+  IssuerAnswer,
+  NewTokenAnswer,
+  NodeAnswer,
+  TokenAnswer,
+} from '../operator/answers.ts'
 import type { Engine } from './engine.ts'
 import { evictionOrders } from './eviction/evicting.ts'
 import { text, wholeNumberOrNull } from './fields.ts'
+import type { OwnIssuer } from './intermediate/own-issuer.ts'
 import { foundedCluster, type Issuing, rootOf } from './issuing/issuing.ts'
 import type { ManagerIdentity, ManagerKeys } from './manager-keys.ts'
 import { findNode } from './membership/find-node.ts'
@@ -26,6 +34,8 @@ export interface OperationContext {
   readonly externalCa: ExternalCaSettings | null
   /** Whoever has the key of a root that the log has not; null for nobody. */
   readonly keeper: RootKeeper | null
+  /** What this manager issues from beside the root; null for nothing. */
+  readonly own: OwnIssuer | null
   readonly engine: Engine
   readonly keys: ManagerKeys
   readonly presence: Pick<PresenceBoard, 'get'>
@@ -38,7 +48,7 @@ export interface OperationContext {
   readonly recheck: () => number
 }
 
-function caOperations({ store, keys, issuing, externalCa, keeper }: OperationContext): Record<string, Operation> {
+function caOperations({ store, keys, issuing, externalCa, keeper, own }: OperationContext): Record<string, Operation> {
   return {
     'ca/info': (): CaAnswer => {
       const state = store.state()
@@ -56,7 +66,8 @@ function caOperations({ store, keys, issuing, externalCa, keeper }: OperationCon
         notAfter: root.notAfter,
         nodeCertificateLifetimeMs: lifetimeMs,
         autolock: keys.locked(),
-        rootKey: roots[0].privateKey !== null ? 'log' : (keeper?.kind ?? 'external-ca'),
+        rootKey: roots[0].privateKey !== null ? 'log' : (keeper?.kind ?? 'elsewhere'),
+        issueFrom: own === null ? 'root' : 'intermediate',
         externalCa:
           externalCa === null || roots[0].privateKey !== null
             ? null
@@ -64,6 +75,13 @@ function caOperations({ store, keys, issuing, externalCa, keeper }: OperationCon
         certificate: roots[0].certificate,
       }
     },
+    'ca/issuers': (): readonly IssuerAnswer[] =>
+      [...store.state().issuers.values()].map(({ managerId, issued, pending }) => ({
+        manager: managerId,
+        serial: issued.at(-1)?.serial ?? null,
+        notAfter: issued.at(-1)?.notAfter ?? null,
+        askedAt: pending?.at ?? null,
+      })),
   }
 }
 
@@ -152,7 +170,7 @@ const parse = (store: Store, id: string) => {
   return node.nodeId
 }
 
-function lockOperations({ engine, keys, store, renewSelf, adopt }: OperationContext): Record<string, Operation> {
+function lockOperations({ engine, keys, store, own, renewSelf, adopt }: OperationContext): Record<string, Operation> {
   const lock = async (): Promise<AutolockAnswer> => {
     using key = createUnlockKey(systemRandom)
     const wrapper = key.expose((bytes) => unlockKeyWrapper(bytes, systemRandom))
@@ -160,6 +178,8 @@ function lockOperations({ engine, keys, store, renewSelf, adopt }: OperationCont
     const identity = await renewSelf()
     const oldKeyStays = await engine.lock(wrapper, { identity, snapshot: store.snapshot })
     adopt(identity)
+    // So did the one that this manager issues with; it goes on with it until there is another.
+    own?.renew()
     return { autolock: true, unlockKey: formatUnlockKey(key), ...(oldKeyStays === null ? {} : { oldKeyStays }) }
   }
   return {

@@ -13,6 +13,7 @@ import { anchorSettings } from './anchor-settings.ts'
 import { etcdSettings } from './etcd/settings.ts'
 import { firstStart } from './founding/first-start.ts'
 import { isFounded } from './founding/found.ts'
+import { issueFromIn } from './issuing/issue-from.ts'
 import { proveAddress } from './listen.ts'
 import { type Operation, serveOperator } from './operator-server.ts'
 import { externalCaSettings } from './root/external-ca/settings.ts'
@@ -50,9 +51,15 @@ export async function runManager(given: Given): Promise<number> {
   const etcd = etcdSettings(given)
   const anchoring = anchorSettings(given)
   const externalCa = externalCaSettings(given)
+  const issueFrom = issueFromIn(given)
   const hsmGiven = hsmSettings(given)
   if (hsmGiven !== null && externalCa !== null)
     throw new OrchestratorError('USAGE', 'the key of the root is in an hsm or with an external ca; name one of them')
+  if (issueFrom === 'intermediate' && externalCa !== null)
+    throw new OrchestratorError(
+      'USAGE',
+      'an external ca makes no intermediates that are bound to a cluster; leave --issue-from out, or keep the key of the root in an hsm',
+    )
   // What the next root's key is to move to founds nothing.
   const foundingCa = externalCa?.forNextRoot === true ? null : externalCa
   const ownCa = ownCaOf(given)
@@ -90,7 +97,7 @@ export async function runManager(given: Given): Promise<number> {
     const opened = await openManager(data, { wrapper, etcd, anchoring, now: Date.now, signal: stopped.signal })
     let serving: Serving
     try {
-      serving = await serveCluster(opened, { listen, advertise, externalCa, hsm, announce, fail })
+      serving = await serveCluster(opened, { listen, advertise, externalCa, hsm, issueFrom, announce, fail })
     } catch (error) {
       await opened.engine.close()
       throw error

@@ -1,11 +1,8 @@
 import { createSecureServer } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
 import {
   type Certificate,
-  createCsr,
   createPoke,
-  type IdentityError,
-  nodeOf,
-  ofEvictedManager,
   type PeerIdentity,
   parseCertificateChain,
   parseClusterId,
@@ -15,19 +12,14 @@ import {
 } from '@leastwise/identity'
 import {
   type ClientIdentity,
-  createNodeKey,
   dangerouslyExposeManagerToTheInternet,
-  exportPrivateKey,
   hotTls,
   type OperatorTrust,
-  peerOf,
   systemClock,
-  systemDigest,
   systemRandom,
 } from '@leastwise/identity/node'
 import { createSessionRegistry, createSwarmRoutes } from '@leastwise/swarm'
 import { createSwarmServer } from '@leastwise/swarm/node'
-import { hashPublicKey } from '@leastwise/tokens'
 import { type Address, formatAddress } from '../address.ts'
 import type { Announce } from '../announce.ts'
 import { codeOf, OrchestratorError } from '../errors.ts'
@@ -35,10 +27,16 @@ import { backupOperations } from './backup/backup-operations.ts'
 import { evictionOperations } from './eviction/eviction-operations.ts'
 import { forgetEnded } from './eviction/forgetting.ts'
 import { createPushing } from './eviction/pushing.ts'
+import { createOwnIssuer } from './intermediate/own-issuer.ts'
+import { signForManagers } from './intermediate/sign-for-managers.ts'
+import type { IssueFrom } from './issuing/issue-from.ts'
 import { createIssuing, foundedCluster, rootOf } from './issuing/issuing.ts'
+import type { Refusal } from './issuing/put-off.ts'
+import { renewOwn } from './issuing/renew-own.ts'
 import { keepLivesShort } from './issuing/shortening.ts'
 import { listen } from './listen.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
+import { createIdentifying } from './membership/identify.ts'
 import { recoveryOperations } from './membership/recovery-operations.ts'
 import { roleOperations } from './membership/role-operations.ts'
 import { createStanding } from './membership/standing.ts'
@@ -55,7 +53,6 @@ import type { HsmKeeper } from './root/hsm/hsm-keeper.ts'
 import { rootOperations } from './root/root-operations.ts'
 import { createRotationDriver } from './root/rotation-driver.ts'
 import { secretOperations, taskOperations } from './secret-and-task-operations.ts'
-import type { Store } from './store.ts'
 import { createSwarmManager } from './swarm-manager.ts'
 import type { Opened } from './unlocking.ts'
 
@@ -75,34 +72,10 @@ export interface ServeOptions {
   readonly externalCa: ExternalCaSettings | null
   /** A token that has the key of the root, or is to have the next one's; null without one. */
   readonly hsm: HsmKeeper | null
+  readonly issueFrom: IssueFrom
   readonly announce: Announce
   /** The log or the disk failed: nothing can be made durable any more. */
   readonly fail: (error: unknown) => void
-}
-
-/** A new key and certificate for the manager itself, recorded but not saved yet. */
-async function renewOwn(
-  nodeId: string,
-  store: Store,
-  issueNow: (nodeId: string) => Promise<void>,
-  trustBundle: string,
-): Promise<ManagerIdentity> {
-  const key = createNodeKey()
-  const csr = await createCsr(key)
-  const publicKeyHash = hashPublicKey(csr.publicKey, systemDigest)
-  await store.commit((state) => {
-    const self = nodeOf(state.membership, nodeId)
-    if (self === null)
-      throw new OrchestratorError(
-        'JOURNAL_UNREADABLE',
-        'the log does not know this manager; restore the data directory from a backup',
-      )
-    return [{ part: 'membership', command: { type: 'renew', nodeId: self.nodeId, csr: csr.pem, publicKeyHash } }]
-  })
-  await issueNow(nodeId)
-  const certificate = nodeOf(store.state().membership, nodeId)?.certificate ?? null
-  if (certificate === null) throw new OrchestratorError('INTERNAL', 'the certificate was superseded while it was made')
-  return { privateKey: exportPrivateKey(key), certificateChain: certificate, trustBundle }
 }
 
 const validityOf = ({
@@ -125,14 +98,14 @@ const clientIdentityOf = ({ privateKey, certificateChain }: ManagerIdentity): Cl
 /** Opens the state and serves nodes and operator until closed. */
 export async function serveCluster(
   opened: Opened,
-  { listen: where, advertise, externalCa, hsm, announce, fail }: ServeOptions,
+  { listen: where, advertise, externalCa, hsm, issueFrom, announce, fail }: ServeOptions,
 ): Promise<Serving> {
   const { engine, keys, nodeId } = opened
   const clusterId = parseClusterId(opened.clusterId)
   const stop = new AbortController()
   const store = await engine.openStore({ signal: stop.signal, fail })
   const now = (): number => systemClock.now()
-  checkFitsLog(foundedCluster(store.state()), externalCa, hsm)
+  checkFitsLog(foundedCluster(store.state()), { externalCa, hsm, issueFrom })
   const outside =
     externalCa === null
       ? hsm
@@ -140,10 +113,11 @@ export async function serveCluster(
   // Now, and not when the first node asks.
   if (hsm !== null && foundedCluster(store.state()).roots[0].privateKey === null)
     await hsm.signer(rootOf(store.state()))
-  const onPutOff = ({ code, retryable }: IdentityError): void => {
+  const onPutOff = ({ code, retryable }: Refusal): void => {
     announce({ event: 'signing-delayed', code, retryable })
   }
-  const issuing = createIssuing({ store, now, outside, signal: stop.signal, onPutOff })
+  const own = issueFrom === 'intermediate' ? createOwnIssuer({ nodeId, store, keys, now, announce }) : null
+  const issuing = createIssuing({ store, now, outside, own, signal: stop.signal, onPutOff })
   const presence = createPresenceBoard()
 
   const tls = hotTls(tlsOf(keys.identity()))
@@ -154,10 +128,10 @@ export async function serveCluster(
     if (trusted.pem !== pem) trusted = { pem, roots: parseTrustBundle(pem).roots }
     return trusted.roots
   }
-  const isRevokedIssuer = ofEvictedManager(() => store.state().membership)
-  const standing = createStanding(clusterId, () => store.state().membership)
-  const identify = (socket: Parameters<typeof peerOf>[0]): PeerIdentity | null => {
-    const peer = peerOf(socket, { roots: trustedRoots(), clusterId, now: now(), isRevokedIssuer })
+  const identifying = createIdentifying({ state: store.state, clusterId, trustedRoots, now })
+  const standing = createStanding(clusterId, () => store.state().membership, identifying.issuerCounts)
+  const identify = (socket: TLSSocket): PeerIdentity | null => {
+    const peer = identifying.identify(socket)
     if (peer !== null) {
       rotation.saw(socket)
       standing.arrived(peer)
@@ -204,7 +178,10 @@ export async function serveCluster(
     pushing.adopted()
   }
   const renewSelf = async (): Promise<ManagerIdentity> =>
-    await renewOwn(nodeId, store, issuing.issueNow, keys.identity().trustBundle)
+    await renewOwn({
+      ...{ nodeId, store, issueNow: issuing.issueNow, signal: stop.signal },
+      trustBundle: keys.identity().trustBundle,
+    })
   const rotation = createRotationDriver({
     ...{ nodeId, clusterId, store, keys, presence, now, renewSelf, adopt, announce },
     load: issuing.load,
@@ -248,8 +225,10 @@ export async function serveCluster(
   const watching = watchMembership({ store, nodeId, signal: stop.signal, recheck: () => swarm.recheck().length })
   const signing = issuing.run(stop.signal)
   const sharing = engine.sharePresence({ store, presence, announce }, { signal: stop.signal })
+  const issuer = own?.run(stop.signal) ?? Promise.resolve()
+  const helping = signForManagers({ store, keeper: outside, issuing, now, announce }, stop.signal)
   const forgetting = forgetEnded({ store, now, sleep: systemClock.sleep, announce }, stop.signal)
-  for (const work of [background, watching, signing, sharing, forgetting, pushing.run(stop.signal)])
+  for (const work of [background, watching, signing, sharing, issuer, helping, forgetting, pushing.run(stop.signal)])
     work.catch((error: unknown) => {
       if (!stop.signal.aborted) fail(error)
     })
@@ -260,6 +239,7 @@ export async function serveCluster(
     issuing,
     externalCa,
     keeper: outside,
+    own,
     engine,
     keys,
     presence,
@@ -303,6 +283,8 @@ export async function serveCluster(
       stop.abort(new OrchestratorError('INTERNAL', 'stopping'))
       await renewing
       await rotating
+      await issuer
+      await helping
       await shortening
       await swarm.close({ graceMs: 500 })
       await engine.close()

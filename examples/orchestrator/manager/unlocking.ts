@@ -10,7 +10,7 @@ import { openMember } from './etcd/open-member.ts'
 import { MEMBERSHIP } from './etcd/own-membership.ts'
 import { connectEtcd, type EtcdSettings } from './etcd/settings.ts'
 import { statePlaces } from './founding/found.ts'
-import { type ManagerKeys, managerKeys } from './manager-keys.ts'
+import { type ManagerKeys, managerKeys, openSealed } from './manager-keys.ts'
 
 /** What an unlocked manager works on. */
 export interface Opened {
@@ -72,7 +72,7 @@ export async function openManager(
   const content = await file.load(used)
   if (content === null) throw noKeyFile()
   const { clusterId, nodeId } = namesIn(content)
-  const keys = managerKeys({ file, wrapper: used, content })
+  const keys = managerKeys({ file, wrapper: used, content, sealed: await openSealed(content, used) })
   const bytes = keys.companion(MEMBERSHIP)
   if ((bytes !== null) !== (etcd !== null)) {
     throw new OrchestratorError(

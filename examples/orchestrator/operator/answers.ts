@@ -19,15 +19,27 @@ export interface CaAnswer {
   readonly notAfter: number
   readonly nodeCertificateLifetimeMs: number
   readonly autolock: boolean
-  /** Null when the managers hold the key of the root themselves. */
-  /** Who has the key of the root. */
-  readonly rootKey: 'external-ca' | 'hsm' | 'log'
+  /** Who has the key of the root, as far as this manager knows: elsewhere is with another manager. */
+  readonly rootKey: 'elsewhere' | 'external-ca' | 'hsm' | 'log'
+  /** What this manager signs for workers with. */
+  readonly issueFrom: 'intermediate' | 'root'
+  /** Null unless an external CA has it. */
   readonly externalCa: {
     readonly addresses: readonly string[]
     /** Requests that this manager could not get signed yet, and the code of the last refusal. */
     readonly putOff: { readonly requests: number; readonly code: string | null }
   } | null
   readonly certificate: string
+}
+
+/** A manager that issues from an intermediate of its own. */
+export interface IssuerAnswer {
+  readonly manager: string
+  /** Of the newest one; null while the first is being signed. */
+  readonly serial: string | null
+  readonly notAfter: number | null
+  /** Since when it waits for the next one. */
+  readonly askedAt: number | null
 }
 
 export type RootAnswer = Pick<

@@ -1,13 +1,20 @@
 import { formatDuration, parseDuration } from '../duration.ts'
 import { OrchestratorError } from '../errors.ts'
-import type { AutolockAnswer, CaAnswer, CrlAnswer, StatusAnswer } from './answers.ts'
+import type { AutolockAnswer, CaAnswer, CrlAnswer, IssuerAnswer, StatusAnswer } from './answers.ts'
 import { command, type OperatorCommand, textOf } from './command.ts'
-import { instant } from './table.ts'
+import { instant, table } from './table.ts'
 
 const MAX_UNLOCK_INPUT_BYTES = 256
 
+const KEY_PLACES = {
+  elsewhere: 'with another manager',
+  'external-ca': 'with an external ca',
+  hsm: 'in an hsm',
+  log: 'held by the managers',
+} as const
+
 function keyPlaceOf({ externalCa, rootKey }: CaAnswer): string {
-  if (externalCa === null) return rootKey === 'hsm' ? 'in an hsm' : 'held by the managers'
+  if (externalCa === null) return KEY_PLACES[rootKey]
   const { addresses, putOff } = externalCa
   const waiting = putOff.requests === 0 ? '' : `; ${putOff.requests} request(s) wait: ${putOff.code ?? 'not tried yet'}`
   return `outside, with ${addresses.join(', ')}${waiting}`
@@ -38,9 +45,27 @@ export const clusterCommands: readonly OperatorCommand[] = [
         `certificates  ${formatDuration(ca.nodeCertificateLifetimeMs)}`,
         `autolock      ${ca.autolock ? 'on' : 'off'}`,
         `key           ${keyPlaceOf(ca)}`,
+        `workers       signed for with ${ca.issueFrom === 'root' ? 'the root' : 'an intermediate of this manager'}`,
         '',
         ca.certificate.trimEnd(),
       ].join('\n'),
+  }),
+  command<readonly IssuerAnswer[]>({
+    name: 'ca issuers',
+    usage: 'ca issuers',
+    summary: 'list the managers that issue from an intermediate of their own',
+    positionals: 0,
+    ask: () => ({ path: 'ca/issuers' }),
+    show: (issuers) =>
+      table(
+        ['MANAGER', 'INTERMEDIATE', 'ENDS', 'WAITS SINCE'],
+        issuers.map(({ manager, serial, notAfter, askedAt }) => [
+          manager,
+          serial ?? '-',
+          notAfter === null ? '-' : instant(notAfter),
+          askedAt === null ? '-' : instant(askedAt),
+        ]),
+      ),
   }),
   command<CrlAnswer>({
     name: 'cluster crl',

@@ -1,4 +1,5 @@
 import { decodePlain, encodePlain } from '../../plain-data.ts'
+import type { Signed } from '../signed-by-manager.ts'
 
 /**
  * What two managers say to each other through etcd, which both can reach and neither has to trust: each statement is signed with
@@ -25,14 +26,6 @@ export interface AdmissionAnswer {
   readonly boxKey: Uint8Array
   readonly generation: number
   readonly mark: string
-}
-
-/** A statement with its proof. */
-export interface Signed {
-  readonly statement: Uint8Array
-  readonly signature: Uint8Array
-  /** PEM chain of the manager that signed, leaf first. */
-  readonly chain: string
 }
 
 /** An admission request is good for so long; clocks of managers differ by less. */

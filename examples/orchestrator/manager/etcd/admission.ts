@@ -4,6 +4,7 @@ import { type EtcdClient, EtcdLogError, type KeyPin, type KeyRange, type SharedL
 import { OrchestratorError } from '../../errors.ts'
 import { foundedCluster } from '../issuing/issuing.ts'
 import type { ManagerIdentity } from '../manager-keys.ts'
+import { managerBehind, signed } from '../signed-by-manager.ts'
 import type { Store } from '../store.ts'
 import {
   type AdmissionRequest,
@@ -16,7 +17,6 @@ import {
   REQUEST_AGE_MS,
 } from './admission-statement.ts'
 import { isMemberOf } from './member-id.ts'
-import { managerBehind, signed } from './signed-by-manager.ts'
 
 const folder = (clusterId: string, name: string): string => `/leastwise-orchestrator/${clusterId}/${name}/`
 const requests = (clusterId: string): KeyRange => {

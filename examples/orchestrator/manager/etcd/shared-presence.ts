@@ -4,10 +4,10 @@ import type { EtcdClient, KeyRange } from '@leastwise/raftlog-etcd'
 import { foundedCluster } from '../issuing/issuing.ts'
 import type { ManagerIdentity } from '../manager-keys.ts'
 import type { PresenceBoard } from '../presence-board.ts'
+import { managerBehind, signed } from '../signed-by-manager.ts'
 import type { Store } from '../store.ts'
 import { decodeSigned, encodeSigned } from './admission-statement.ts'
 import { decodePresence, encodePresence, MAX_PRESENCE_BYTES } from './presence-statement.ts'
-import { managerBehind, signed } from './signed-by-manager.ts'
 
 /** What a manager said is forgotten so long after it has gone. */
 export const PRESENCE_TTL_MS = 6000

@@ -30,6 +30,7 @@ export async function forgetEnded(
         { part: 'membership', command: { type: 'prune', now: at } },
         { part: 'operators', command: { type: 'prune', now: at } },
         { part: 'evictions', command: { type: 'forget-ended', now: at } },
+        { part: 'issuers', command: { type: 'forget-ended', now: at } },
       ])
     } catch (error) {
       announce({ event: 'forgetting-delayed', code: codeOf(error) ?? 'INTERNAL' })

@@ -2,7 +2,6 @@ import {
   type Certificate,
   type FoundedAuthority,
   formatCertificateChain,
-  type IdentityError,
   type IssuingLoad,
   type IssuingParts,
   issuingPartsOf,
@@ -15,11 +14,14 @@ import {
   type SigningAuthority,
 } from '@leastwise/identity'
 import { openSigner, systemClock, systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
-import { OrchestratorError } from '../../errors.ts'
+import { codeOf, OrchestratorError } from '../../errors.ts'
 import type { ClusterState } from '../cluster-state.ts'
+import { revokedIssuers } from '../eviction/revoked-issuers.ts'
+import type { OwnIssuer } from '../intermediate/own-issuer.ts'
+import { rootElsewhere } from '../root/root-at-hand.ts'
 import type { RootKeeper } from '../root/root-keeper.ts'
 import type { Store } from '../store.ts'
-import { createPutOff } from './put-off.ts'
+import { createPutOff, type Refusal } from './put-off.ts'
 import { unsignedIn } from './unsigned.ts'
 
 /** Signs what waits to be signed. */
@@ -29,7 +31,8 @@ export interface Issuing {
   /**
    * Signs the node's pending request; resolves when the certificate is durable. Does nothing when none is pending.
    *
-   * When nothing but time has to pass it resolves as well: the request stays pending and is signed later. Other refusals reject.
+   * When nothing but time has to pass it resolves as well: the request stays pending and is signed later, by this manager or one that has the
+   * key for it. Other refusals reject.
    */
   readonly issueFor: (nodeId: string) => Promise<void>
   /** As {@link issueFor}, but rejects whenever nothing could be signed, and leaves it at that. */
@@ -48,10 +51,12 @@ export interface IssuingOptions {
   readonly now: () => number
   /** Where the key of the root is when the log has none. */
   readonly outside: RootKeeper | null
+  /** The intermediate that workers get their certificates from; null to sign for them as for managers, with the root. */
+  readonly own?: OwnIssuer | null
   readonly signal: AbortSignal
   readonly sleep?: (ms: number, options: { readonly signal: AbortSignal }) => Promise<void>
   /** Told of each request that is put off. */
-  readonly onPutOff?: (error: IdentityError) => void
+  readonly onPutOff?: (refusal: Refusal) => void
 }
 
 const founded = (state: ClusterState): FoundedAuthority => {
@@ -81,12 +86,12 @@ async function openIssuer(parts: IssuingParts, outside: RootKeeper | null): Prom
     const authority = await openAuthority({ certificate, signer, intermediates }, { verifier: systemVerifier })
     return localAuthority(authority, { random: systemRandom, verifier: systemVerifier, digest: systemDigest })
   }
-  if (outside === null) throw new OrchestratorError('JOURNAL_UNREADABLE', 'the log holds no root key')
+  if (outside === null) throw rootElsewhere()
   return await outside.authority(parts)
 }
 
 export function createIssuing(options: IssuingOptions): Issuing {
-  const { store, now, outside, signal, onPutOff = () => undefined, sleep = systemClock.sleep } = options
+  const { store, now, outside, own = null, signal, onPutOff = () => undefined, sleep = systemClock.sleep } = options
   let signing: { readonly issuerId: string; readonly open: Promise<SigningAuthority> } | null = null
   let issueLatencyMs = 0
   const openOnce = async (parts: IssuingParts): Promise<SigningAuthority> => {
@@ -102,8 +107,9 @@ export function createIssuing(options: IssuingOptions): Issuing {
     const { clusterId, lifetimeMs } = founded(state)
     const began = performance.now()
     const issuer = issuingPartsOf(founded(state), now())
-    const authority = await openOnce(issuer)
     const { csr, role, roleEpoch } = node
+    // Managers come from the root alone.
+    const authority = own !== null && role === 'worker' ? await own.authority(issuer) : await openOnce(issuer)
     const certificate = await authority.issue(
       parseCsr(csr),
       { nodeId: node.nodeId, role, clusterId: parseClusterId(clusterId), lifetimeMs },
@@ -115,8 +121,10 @@ export function createIssuing(options: IssuingOptions): Issuing {
       if (current?.csr !== csr || current.roleEpoch !== roleEpoch || current.certificate !== null) return []
       // Nor may a certificate of yesterday's root be handed out once another one issues.
       if (issuingPartsOf(founded(latest), now()).issuerId !== issuer.issuerId) return []
+      // Or below an intermediate that was withdrawn in between.
+      if (authority.intermediates.some(revokedIssuers(() => latest, now))) return []
       const { serial, notAfter } = certificate
-      const pem = formatCertificateChain([certificate, ...issuer.intermediates])
+      const pem = formatCertificateChain([certificate, ...authority.intermediates])
       const record = { nodeId: node.nodeId, csr, certificate: pem, serial, notAfter, roleEpoch }
       return [{ part: 'membership', command: { type: 'record-certificate', ...record }, now: now() }]
     })
@@ -125,14 +133,22 @@ export function createIssuing(options: IssuingOptions): Issuing {
     await issueNow(nodeId)
   }
 
-  const waiting = createPutOff({ issueNow, sleep, onPutOff })
+  /** What takes a key that is elsewhere is left to whoever has it, and sees the request in the log. */
+  const issueOrLeave = async (nodeId: string): Promise<void> => {
+    try {
+      await issueNow(nodeId)
+    } catch (error) {
+      if (codeOf(error) !== 'ROOT_KEY_OUTSIDE') throw error
+    }
+  }
+  const waiting = createPutOff({ issueNow: issueOrLeave, sleep, onPutOff })
   return {
     issueNow,
     issueFor: async (nodeId) => {
       try {
-        await issueNow(nodeId)
+        await issueOrLeave(nodeId)
       } catch (error) {
-        if (!waiting.add(nodeId, error) || !error.retryable) throw error
+        if (waiting.add(nodeId, error)?.retryable !== true) throw error
       }
     },
     load: () => ({ issueLatencyMs, queueDepth: unsignedIn(store).length }),

@@ -1,12 +1,20 @@
 import { IdentityError } from '@leastwise/identity'
+import { OrchestratorError } from '../../errors.ts'
 import { sleepUntilWoken } from '../../sleepers.ts'
+
+/** Why a request could not be signed. */
+export interface Refusal {
+  readonly code: string
+  /** Whether time alone may mend it. */
+  readonly retryable: boolean
+}
 
 /** Requests that could not be signed and are tried again. */
 export interface PutOff {
   /** Signs all of them; keeps those that are refused for later. Rejects when it is not signing that fails. */
   readonly all: (nodeIds: Iterable<string>) => Promise<void>
-  /** One that was refused. @returns false, and nothing is kept, if `error` is none of the packages' refusals to sign. */
-  readonly add: (nodeId: string, error: unknown) => error is IdentityError
+  /** One that was refused. @returns null, and nothing is kept, if `error` is no refusal to sign. */
+  readonly add: (nodeId: string, error: unknown) => Refusal | null
   readonly state: () => { readonly requests: number; readonly code: string | null }
   readonly run: (signal: AbortSignal) => Promise<void>
 }
@@ -14,25 +22,34 @@ export interface PutOff {
 export interface PutOffOptions {
   readonly issueNow: (nodeId: string) => Promise<void>
   readonly sleep: (ms: number, options: { readonly signal: AbortSignal }) => Promise<void>
-  readonly onPutOff: (error: IdentityError) => void
+  readonly onPutOff: (refusal: Refusal) => void
 }
 
 /** The first pause, which doubles up to the longest one for as long as nothing is signed. */
 export const FIRST_PAUSE_MS = 500
 export const LONGEST_PAUSE_MS = 30_000
 
+function refusalIn(error: unknown): Refusal | null {
+  if (error instanceof IdentityError) return error
+  // The intermediate of this manager is being signed.
+  if (error instanceof OrchestratorError && error.code === 'INTERMEDIATE_MISSING')
+    return { code: error.code, retryable: true }
+  return null
+}
+
 export function createPutOff({ issueNow, sleep, onPutOff }: PutOffOptions): PutOff {
   const waiting = new Set<string>()
   const sleepers = new Set<() => void>()
   let code: string | null = null
 
-  const add = (nodeId: string, error: unknown): error is IdentityError => {
-    if (!(error instanceof IdentityError)) return false
+  const add = (nodeId: string, error: unknown): Refusal | null => {
+    const refusal = refusalIn(error)
+    if (refusal === null) return null
     waiting.add(nodeId)
-    code = error.code
-    onPutOff(error)
+    code = refusal.code
+    onPutOff(refusal)
     for (const wake of [...sleepers]) wake()
-    return true
+    return refusal
   }
 
   /** @returns false if the one that signs is not there now, so that the others need not be tried. */
@@ -40,8 +57,9 @@ export function createPutOff({ issueNow, sleep, onPutOff }: PutOffOptions): PutO
     try {
       await issueNow(nodeId)
     } catch (error) {
-      if (!add(nodeId, error)) throw error
-      return !error.retryable
+      const refusal = add(nodeId, error)
+      if (refusal === null) throw error
+      return !refusal.retryable
     }
     waiting.delete(nodeId)
     if (waiting.size === 0) code = null

@@ -2,6 +2,7 @@ import { listNodes, type Role } from '@leastwise/identity'
 import { OrchestratorError } from '../../errors.ts'
 import type { RoleAnswer } from '../../operator/answers.ts'
 import type { ClusterCommand, ClusterState } from '../cluster-state.ts'
+import { withdrawIntermediates } from '../eviction/withdraw-intermediates.ts'
 import { text } from '../fields.ts'
 import type { OperationContext } from '../operations.ts'
 import type { Operation } from '../operator-server.ts'
@@ -50,6 +51,11 @@ function orders(state: ClusterState, { nodeId, role, self, now }: Change): reado
     throw new OrchestratorError('NODE_IS_THIS_MANAGER', 'a manager cannot demote itself; ask another manager')
   return [
     { part: 'membership', command: { type: 'set-role', nodeId: node.nodeId, role, now } },
-    ...(role === 'worker' ? [{ part: 'managers', command: { type: 'withdraw', nodeId } } as const] : []),
+    ...(role === 'worker'
+      ? [
+          ...withdrawIntermediates(state, nodeId, now),
+          { part: 'managers', command: { type: 'withdraw', nodeId } } as const,
+        ]
+      : []),
   ]
 }

@@ -23,8 +23,13 @@ export interface Standing {
   readonly authorizeConnection: Authorizer
 }
 
-export function createStanding(clusterId: ClusterId, members: () => Membership): Standing {
-  const authorize = allOf(inCluster(clusterId), member(members))
+/** @param issuerCounts - What else a certificate needs that is good for more than a renewal. */
+export function createStanding(
+  clusterId: ClusterId,
+  members: () => Membership,
+  issuerCounts: Authorizer = () => undefined,
+): Standing {
+  const authorize = allOf(inCluster(clusterId), member(members), issuerCounts)
   const authorizeRenewal = allOf(inCluster(clusterId), mayRenew(members))
   const renewing = new WeakSet<PeerIdentity>()
   return {

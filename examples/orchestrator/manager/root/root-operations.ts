@@ -44,6 +44,11 @@ export function rootOperations(
       }
       const at = now()
       const authority = foundedCluster(store.state())
+      if (store.state().issuers.size > 0 && authority.bridges.some(({ until }) => until > at))
+        throw new IdentityError(
+          'ROTATION_BRIDGED',
+          'nodes may still trust nothing but a root before the one in force, and with intermediates their chains would be too long; wait until that time is over',
+        )
       const target = await rotationTarget(ownCaIn(body), { authority, keeper, now: at, signal })
       const { root, crossSigned } = target
       try {

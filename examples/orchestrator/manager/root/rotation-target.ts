@@ -60,6 +60,8 @@ export async function rotationTarget(brought: OwnCa | null, options: TargetOptio
     throw keyOutside(
       'the cluster issues from an intermediate that was brought along, whose root would have to vouch for a new one; found a cluster on the new root',
     )
+  if (inForce.privateKey === null && keeper === null)
+    throw keyOutside('this manager has not the key of the root; ask one that has it')
   const isElsewhere = inForce.privateKey === null && !keeper?.signer
   if (isElsewhere && brought === null)
     throw keyOutside('the key of the root is with an external ca; name the new root with --ca-cert and --ca-key')

@@ -1,5 +1,6 @@
 import { type FoundedAuthority, parseCertificate } from '@leastwise/identity'
 import { OrchestratorError } from '../../../errors.ts'
+import type { IssueFrom } from '../../issuing/issue-from.ts'
 import type { HsmKeeper } from '../hsm/hsm-keeper.ts'
 import type { ExternalCaSettings } from './settings.ts'
 
@@ -10,15 +11,22 @@ import type { ExternalCaSettings } from './settings.ts'
  */
 export function checkFitsLog(
   { roots: [root] }: FoundedAuthority,
-  settings: ExternalCaSettings | null,
-  hsm: HsmKeeper | null,
+  {
+    externalCa: settings,
+    hsm,
+    issueFrom,
+  }: {
+    readonly externalCa: ExternalCaSettings | null
+    readonly hsm: HsmKeeper | null
+    readonly issueFrom: IssueFrom
+  },
 ): void {
   if (settings === null) {
-    // A token may wait for the next root.
-    if (root.privateKey !== null || hsm !== null) return
+    // A token may wait for the next root, and a manager that issues from an intermediate leaves the rest to whoever has the key.
+    if (root.privateKey !== null || hsm !== null || issueFrom === 'intermediate') return
     throw new OrchestratorError(
       'EXTERNAL_CA_NEEDED',
-      'the key of this cluster is elsewhere; start the manager with --external-ca or --hsm-library and what goes with it',
+      'the key of this cluster is elsewhere; start the manager with --external-ca or --hsm-library and what goes with it, or with --issue-from intermediate',
     )
   }
   if (root.privateKey !== null && settings.forNextRoot) return

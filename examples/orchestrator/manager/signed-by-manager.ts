@@ -8,8 +8,15 @@ import {
   verifyPeer,
 } from '@leastwise/identity'
 import { openSigner, systemVerifier } from '@leastwise/identity/node'
-import type { ManagerIdentity } from '../manager-keys.ts'
-import type { Signed } from './admission-statement.ts'
+import type { ManagerIdentity } from './manager-keys.ts'
+
+/** A statement with its proof. */
+export interface Signed {
+  readonly statement: Uint8Array
+  readonly signature: Uint8Array
+  /** PEM chain of the manager that signed, leaf first. */
+  readonly chain: string
+}
 
 /** Signs a statement with the manager's node key. */
 export function signed(statement: Uint8Array, { privateKey, certificateChain }: ManagerIdentity): Signed {
