@@ -130,7 +130,7 @@ describe("the manager's key file", () => {
     const { keys, stored } = await open()
     const secret = new TextEncoder().encode('marked secret of this manager')
     const holds = (companion: KeyFileContent['companion'] | undefined): boolean =>
-      Object.values(companion ?? {}).some((bytes) => Buffer.from(bytes).includes(secret))
+      Object.values(companion ?? {}).some((bytes) => Buffer.from(bytes).includes(Buffer.from(secret)))
     await keys.saveSealed('issuer', secret)
     expect(keys.sealed('issuer')).toEqual(secret)
     expect(await openSealed((await stored(clearWrapper))!, clearWrapper)).toEqual(new Map([['issuer', secret]]))
