@@ -41,6 +41,7 @@ const USAGE = [
   '      [--external-ca-auth-key-file FILE] [--external-ca-for-next-root]',
   '      with the key of the root in an HSM: --hsm-library FILE --hsm-token LABEL --hsm-key LABEL --hsm-pin-file FILE',
   '      [--issue-from intermediate]  sign for workers with an intermediate of its own, and leave the key of the root to whoever has it',
+  '      [--spiffe-trust-domain DOMAIN]  nodes are workloads spiffe://DOMAIN/node/ID',
   '      [--dangerously-expose-manager-to-the-internet]',
   '  worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',
   '      [--serve HOST:PORT]  a service of its own for the other nodes, which says who asks and lets no evicted one in',
@@ -96,6 +97,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
     const { etcdOptions } = await import('./manager/etcd/settings.ts')
     const { hsmOptions } = await import('./manager/root/hsm/settings.ts')
     const { externalCaOptions, FOR_NEXT_ROOT } = await import('./manager/root/external-ca/settings.ts')
+    const { TRUST_DOMAIN } = await import('./manager/spiffe/trust-domain.ts')
     const { ISSUE_FROM } = await import('./manager/issuing/issue-from.ts')
     const given = readOptions(args.slice(1), {
       data: string,
@@ -105,6 +107,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
       'dangerously-expose-manager-to-the-internet': { type: 'boolean' },
       [FOR_NEXT_ROOT]: { type: 'boolean' },
       [ISSUE_FROM]: string,
+      [TRUST_DOMAIN]: string,
       ...Object.fromEntries(
         [...ownCaOptions, ...hsmOptions, ...etcdOptions, ...anchorOptions, ...externalCaOptions].map(
           (option) => [option, string] as const,

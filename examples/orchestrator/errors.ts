@@ -36,6 +36,7 @@ export type OrchestratorErrorCode =
   | 'TOKEN_NEEDED'
   | 'TOO_MANY_INTERMEDIATES'
   | 'TOO_MANY_MANAGERS'
+  | 'TRUST_DOMAIN_DIFFERS'
   | 'USAGE'
 
 export class OrchestratorError extends Error {

@@ -1,4 +1,4 @@
-import { createCsr, parseClusterId, parseNodeId } from '@leastwise/identity'
+import { createCsr, parseClusterId, parseNodeId, parseTrustDomain } from '@leastwise/identity'
 import { createNodeKey } from '@leastwise/identity/node'
 import { listSecrets } from '@leastwise/secrets'
 import fc from 'fast-check'
@@ -111,6 +111,12 @@ const command: fc.Arbitrary<ClusterCommand> = fc.oneof(
           return { part: 'issuers', command: { type: 'forget-ended', now: NOW + number } }
       }
     }),
+  fc.constantFrom('one.example', 'two.example').map(
+    (name): ClusterCommand => ({
+      part: 'spiffe',
+      command: { type: 'set-trust-domain', trustDomain: parseTrustDomain(name) },
+    }),
+  ),
   fc.tuple(small, fc.constantFrom('admit' as const, 'evict' as const)).map(
     ([id, type]): ClusterCommand => ({
       part: 'operators',

@@ -52,7 +52,7 @@ export interface Thief {
 export interface ThiefLeaf {
   /** Of the subject. */
   readonly cluster?: string
-  readonly names?: readonly string[]
+  readonly names?: readonly (string | Uint8Array)[]
   readonly serial?: Uint8Array
 }
 

@@ -13,15 +13,20 @@ import { until } from './support/until.ts'
 const NEEDS = ['root', 'dockerd', 'docker', 'ip', 'nsenter', 'setpriv'] as const
 
 describePeer('a stock Docker engine and a manager that issues from an intermediate of its own', needs(...NEEDS), () => {
-  it('joins, is ready, and renews from there', async () => {
+  it.each([
+    { as: 'a node', more: [], uris: [] },
+    { as: 'a workload', more: ['--spiffe-trust-domain', 'prod.example'], uris: ['spiffe://prod.example/node/'] },
+  ])('joins, is ready, and renews from there, as $as', async ({ more, uris }) => {
     using directory = stateDirectory()
     using segment = createSegment(['manager', 'engine'])
     const data = join(directory.path, 'manager')
     const address = `${segment.at('manager').address}:2377`
-    const words = ['manager', '--data', data, '--listen', address, '--issue-from', 'intermediate']
+    const words = ['manager', '--data', data, '--listen', address, '--issue-from', 'intermediate', ...more]
     await using manager = startProcess(words, segment.at('manager'))
     const { token } = await manager.wait('join-token', ({ role }) => role === 'worker')
     const { serial: intermediate } = await manager.wait('intermediate')
+    const urisOf = (pem: string): readonly string[] =>
+      parseCertificateChain(pem)[0]!.altNames.flatMap((name) => (name.kind === 'uri' ? [name.value] : []))
     const { nodeId: managerId } = await manager.wait('ready')
     await using engine = await startDockerd(segment.at('engine'))
     expect(await swarmJoin(engine, String(token), address)).toMatchObject({ code: 0 })
@@ -34,8 +39,9 @@ describePeer('a stock Docker engine and a manager that issues from an intermedia
         return all.find((node) => node.id === nodeId && matches(node)) ?? null
       })
     const before = await nodeThat((node) => node.state === 'ready')
-    const [leaf, issuer, ...more] = parseCertificateChain(keptChain(engine))
-    expect(more).toEqual([])
+    const [leaf, issuer, ...others] = parseCertificateChain(keptChain(engine))
+    expect(others).toEqual([])
+    expect(urisOf(keptChain(engine))).toEqual(uris.map((prefix) => prefix + nodeId))
     expect([leaf!.serial, issuer!.serial]).toEqual([before.serial, intermediate])
     expect(managerOfIntermediate(issuer!)).toBe(managerId)
 

@@ -1,8 +1,13 @@
 import { writeFileSync } from 'node:fs'
-import { managerOfIntermediate } from '@leastwise/identity'
+import { managerOfIntermediate, parseCertificate } from '@leastwise/identity'
 import { expect, it } from 'vitest'
 import { startEtcd } from '../../examples/demo/etcd-members.ts'
-import type { CaAnswer, EvictionsAnswer, IssuerAnswer } from '../../examples/orchestrator/operator/answers.ts'
+import type {
+  CaAnswer,
+  EvictionsAnswer,
+  IssuerAnswer,
+  RootAnswer,
+} from '../../examples/orchestrator/operator/answers.ts'
 import { type Manager, refusalCode, Sandbox, until } from '../orchestrator/cluster-processes.ts'
 import { credentialsIn, managerSays, serviceLetsIn, stealIssuer } from '../orchestrator/issuer-support.ts'
 import { describePeer, needs } from './support/needs.ts'
@@ -114,6 +119,62 @@ describePeer(
           async () => (await issuerOf(byThird.data)) === first.nodeId,
         )
       } finally {
+        // First those who end what they began.
+        await sandbox[Symbol.asyncDispose]()
+        await etcd.close()
+      }
+    })
+
+    it('get intermediates of the next root in the token, and their workers come over', {
+      timeout: TEST_MS,
+    }, async () => {
+      await using sandbox = new Sandbox()
+      using hsm = softHsm()
+      hsm.addToken('rotating', PIN)
+      const pin = sandbox.path('pin')
+      writeFileSync(pin, PIN, { mode: 0o600 })
+      const token = [
+        '--hsm-library',
+        hsm.library,
+        '--hsm-token',
+        'rotating',
+        '--hsm-key',
+        'root',
+        '--hsm-pin-file',
+        pin,
+      ]
+      const etcd = await startEtcd(sandbox.directory)
+      try {
+        const more = [...etcd.managerArguments, ...ISSUING]
+        // The one with the token signs with the root itself.
+        const first = await sandbox.manager('m1', '127.0.0.1:0', { more: [...etcd.managerArguments, ...token] })
+        await first.process.wait('leading')
+        const join = ['--join', first.address, '--token-file', sandbox.tokenFile(first.managerToken)]
+        const second = await sandbox.manager('m2', '127.0.0.1:0', { more: [...more, ...join] })
+        await isReady(second)
+        const worker = await sandbox.worker(second, 'w1', { token: first.workerToken })
+        const before = await credentialsIn(worker.data)
+        expect(before.chain).toHaveLength(2)
+        await first.call('root/rotate', {})
+        await until('all have come over', async () => {
+          const { phase } = await second.call<RootAnswer>('root/status')
+          return phase === 'finishing'
+        })
+        const { chain } = await credentialsIn(worker.data)
+        const root = parseCertificate((await second.call<CaAnswer>('ca/info')).certificate)
+        // Signed by the second one from its new intermediate, or by the first one in its place.
+        expect(chain.length).toBeGreaterThan(1)
+        expect(chain.at(-1)!.publicKey).toEqual(root.publicKey)
+        const next = await until('an intermediate of the new root', async () => {
+          const [issuer] = await second.call<readonly IssuerAnswer[]>('ca/issuers')
+          return issuer!.serial !== before.chain[1]!.serial && issuer!
+        })
+        const late = await sandbox.worker(second, 'w2', { token: first.workerToken })
+        expect((await credentialsIn(late.data)).chain[1]!.serial).toBe(next.serial)
+        expect((await credentialsIn(late.data)).chain).toHaveLength(3)
+      } finally {
+        // First those who end what they began.
+        await sandbox[Symbol.asyncDispose]()
         await etcd.close()
       }
     })

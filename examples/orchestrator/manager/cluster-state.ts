@@ -43,6 +43,12 @@ import {
 import { type ManagerAddresses, type ManagerListCommand, type ManagerListEvent, managerList } from './manager-list.ts'
 import { decideMembership } from './membership/decide-membership.ts'
 import { decideOperators } from './remote/decide-operators.ts'
+import {
+  type ClusterTrustDomain,
+  clusterTrustDomain,
+  type TrustDomainCommand,
+  type TrustDomainEvent,
+} from './spiffe/trust-domain.ts'
 import { listTasks, type TaskCommand, type TaskEvent, type TaskList, taskList } from './task-list.ts'
 
 /** Everything durable in this cluster: state machines side by side, one journal. */
@@ -58,6 +64,7 @@ export interface ClusterState {
   readonly managers: ManagerAddresses
   /** The managers that issue from an intermediate of their own. */
   readonly issuers: IssuerList
+  readonly spiffe: ClusterTrustDomain
   readonly recoveries: Recoveries
 }
 
@@ -72,6 +79,7 @@ export type ClusterCommand =
   | { readonly part: 'tasks'; readonly command: TaskCommand }
   | { readonly part: 'managers'; readonly command: ManagerListCommand }
   | { readonly part: 'issuers'; readonly command: IssuerCommand }
+  | { readonly part: 'spiffe'; readonly command: TrustDomainCommand }
   | { readonly part: 'recoveries'; readonly command: RecoveryCommand }
 
 export type ClusterEvent =
@@ -86,6 +94,7 @@ export type ClusterEvent =
   | { readonly part: 'tasks'; readonly event: TaskEvent }
   | { readonly part: 'managers'; readonly event: ManagerListEvent }
   | { readonly part: 'issuers'; readonly event: IssuerEvent }
+  | { readonly part: 'spiffe'; readonly event: TrustDomainEvent }
   | { readonly part: 'recoveries'; readonly event: RecoveryEvent }
 
 export const emptyCluster: ClusterState = {
@@ -98,6 +107,7 @@ export const emptyCluster: ClusterState = {
   tasks: taskList.initial,
   managers: managerList.initial,
   issuers: issuerList.initial,
+  spiffe: clusterTrustDomain.initial,
   recoveries: recoveries.initial,
 }
 
@@ -121,6 +131,8 @@ function decideOne(state: ClusterState, order: ClusterCommand): readonly Cluster
       return managerList.decide(state.managers, order.command).map((event) => ({ part: 'managers', event }))
     case 'issuers':
       return issuerList.decide(state.issuers, order.command).map((event) => ({ part: 'issuers', event }))
+    case 'spiffe':
+      return clusterTrustDomain.decide(state.spiffe, order.command).map((event) => ({ part: 'spiffe', event }))
     case 'recoveries':
       return recoveries.decide(state.recoveries, order.command).map((event) => ({ part: 'recoveries', event }))
   }
@@ -148,6 +160,8 @@ export function evolve(state: ClusterState, change: ClusterEvent): ClusterState 
       return { ...state, managers: managerList.evolve(state.managers, change.event) }
     case 'issuers':
       return { ...state, issuers: issuerList.evolve(state.issuers, change.event) }
+    case 'spiffe':
+      return { ...state, spiffe: clusterTrustDomain.evolve(state.spiffe, change.event) }
     case 'recoveries':
       return { ...state, recoveries: recoveries.evolve(state.recoveries, change.event) }
   }
@@ -182,6 +196,9 @@ export function historyOf(state: ClusterState): readonly ClusterEvent[] {
       ([nodeId, address]) => ({ part: 'managers', event: { type: 'manager-announced', nodeId, address } }) as const,
     ),
     ...[...issuerEvents(state.issuers)].map((event) => ({ part: 'issuers', event }) as const),
+    ...(state.spiffe === null
+      ? []
+      : [{ part: 'spiffe', event: { type: 'trust-domain-set', trustDomain: state.spiffe } } as const]),
     ...[...recoveryEvents(state.recoveries)].map((event) => ({ part: 'recoveries', event }) as const),
   ]
 }

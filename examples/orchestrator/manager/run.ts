@@ -20,6 +20,7 @@ import { externalCaSettings } from './root/external-ca/settings.ts'
 import { type HsmKeeper, openHsm } from './root/hsm/hsm-keeper.ts'
 import { hsmSettings } from './root/hsm/settings.ts'
 import { type Serving, serveCluster } from './serve.ts'
+import { trustDomainIn } from './spiffe/trust-domain.ts'
 import { isLocked, openManager, wrapperOf } from './unlocking.ts'
 
 interface Live {
@@ -52,6 +53,7 @@ export async function runManager(given: Given): Promise<number> {
   const anchoring = anchorSettings(given)
   const externalCa = externalCaSettings(given)
   const issueFrom = issueFromIn(given)
+  const trustDomain = trustDomainIn(given)
   const hsmGiven = hsmSettings(given)
   if (hsmGiven !== null && externalCa !== null)
     throw new OrchestratorError('USAGE', 'the key of the root is in an hsm or with an external ca; name one of them')
@@ -97,7 +99,16 @@ export async function runManager(given: Given): Promise<number> {
     const opened = await openManager(data, { wrapper, etcd, anchoring, now: Date.now, signal: stopped.signal })
     let serving: Serving
     try {
-      serving = await serveCluster(opened, { listen, advertise, externalCa, hsm, issueFrom, announce, fail })
+      serving = await serveCluster(opened, {
+        listen,
+        advertise,
+        externalCa,
+        hsm,
+        issueFrom,
+        trustDomain,
+        announce,
+        fail,
+      })
     } catch (error) {
       await opened.engine.close()
       throw error

@@ -8,6 +8,7 @@ import {
   parseClusterId,
   parseTrustBundle,
   renewals,
+  type TrustDomain,
   trustBundleOf,
 } from '@leastwise/identity'
 import {
@@ -53,6 +54,7 @@ import type { HsmKeeper } from './root/hsm/hsm-keeper.ts'
 import { rootOperations } from './root/root-operations.ts'
 import { createRotationDriver } from './root/rotation-driver.ts'
 import { secretOperations, taskOperations } from './secret-and-task-operations.ts'
+import { bundleOperations } from './spiffe/bundle-operation.ts'
 import { createSwarmManager } from './swarm-manager.ts'
 import type { Opened } from './unlocking.ts'
 
@@ -73,6 +75,8 @@ export interface ServeOptions {
   /** A token that has the key of the root, or is to have the next one's; null without one. */
   readonly hsm: HsmKeeper | null
   readonly issueFrom: IssueFrom
+  /** What the cluster is to be, or is, in the world of SPIFFE; null for what it is. */
+  readonly trustDomain: TrustDomain | null
   readonly announce: Announce
   /** The log or the disk failed: nothing can be made durable any more. */
   readonly fail: (error: unknown) => void
@@ -86,6 +90,9 @@ const validityOf = ({
   return leaf
 }
 
+const isWorkload = ({ certificateChain }: ManagerIdentity): boolean =>
+  parseCertificateChain(certificateChain ?? '')[0]?.altNames.some(({ kind }) => kind === 'uri') === true
+
 const tlsOf = ({ privateKey, certificateChain, trustBundle }: ManagerIdentity) => ({
   privateKey,
   certificateChain: certificateChain ?? '',
@@ -98,13 +105,15 @@ const clientIdentityOf = ({ privateKey, certificateChain }: ManagerIdentity): Cl
 /** Opens the state and serves nodes and operator until closed. */
 export async function serveCluster(
   opened: Opened,
-  { listen: where, advertise, externalCa, hsm, issueFrom, announce, fail }: ServeOptions,
+  { listen: where, advertise, externalCa, hsm, issueFrom, trustDomain, announce, fail }: ServeOptions,
 ): Promise<Serving> {
   const { engine, keys, nodeId } = opened
   const clusterId = parseClusterId(opened.clusterId)
   const stop = new AbortController()
   const store = await engine.openStore({ signal: stop.signal, fail })
   const now = (): number => systemClock.now()
+  if (trustDomain !== null)
+    await store.commit(() => [{ part: 'spiffe', command: { type: 'set-trust-domain', trustDomain } }])
   checkFitsLog(foundedCluster(store.state()), { externalCa, hsm, issueFrom })
   const outside =
     externalCa === null
@@ -173,6 +182,8 @@ export async function serveCluster(
   await store.commit(() => [{ part: 'managers', command: { type: 'announce', nodeId, address } }])
 
   const poke = createPoke()
+  // As a workload it is not known by the certificate that it was founded with.
+  if (store.state().spiffe !== null && !isWorkload(keys.identity())) poke.poke()
   const adopt = (identity: ManagerIdentity): void => {
     tls.update(tlsOf(identity))
     pushing.adopted()
@@ -253,6 +264,7 @@ export async function serveCluster(
     ...secretOperations(context),
     ...taskOperations(context),
     ...rootOperations(context, issuing, stop.signal),
+    ...bundleOperations(context),
     ...recoveryOperations(context),
     ...roleOperations(context),
     ...evictionOperations(context),

@@ -32,6 +32,14 @@ export interface CaAnswer {
   readonly certificate: string
 }
 
+export interface BundleAnswer {
+  readonly trustDomain: string
+  /** Grows whenever the roots change. */
+  readonly sequence: number
+  /** SPIFFE JSON. */
+  readonly bundle: string
+}
+
 /** A manager that issues from an intermediate of its own. */
 export interface IssuerAnswer {
   readonly manager: string

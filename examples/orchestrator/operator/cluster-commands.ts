@@ -1,6 +1,6 @@
 import { formatDuration, parseDuration } from '../duration.ts'
 import { OrchestratorError } from '../errors.ts'
-import type { AutolockAnswer, CaAnswer, CrlAnswer, IssuerAnswer, StatusAnswer } from './answers.ts'
+import type { AutolockAnswer, BundleAnswer, CaAnswer, CrlAnswer, IssuerAnswer, StatusAnswer } from './answers.ts'
 import { command, type OperatorCommand, textOf } from './command.ts'
 import { instant, table } from './table.ts'
 
@@ -66,6 +66,14 @@ export const clusterCommands: readonly OperatorCommand[] = [
           askedAt === null ? '-' : instant(askedAt),
         ]),
       ),
+  }),
+  command<BundleAnswer>({
+    name: 'ca bundle',
+    usage: 'ca bundle',
+    summary: 'print the trust bundle of the cluster in the form of SPIFFE, to be published',
+    positionals: 0,
+    ask: () => ({ path: 'ca/bundle' }),
+    show: ({ bundle }) => bundle.trimEnd(),
   }),
   command<CrlAnswer>({
     name: 'cluster crl',

@@ -5,6 +5,7 @@ import {
   issuingPartsOf,
   listedIssuers,
   MIN_LIFETIME_MS,
+  nodeOf,
   parseCertificate,
   type SigningAuthority,
   viewOf,
@@ -14,6 +15,7 @@ import type { Announce } from '../../announce.ts'
 import { codeOf, OrchestratorError } from '../../errors.ts'
 import { foundedCluster } from '../issuing/issuing.ts'
 import type { ManagerKeys } from '../manager-keys.ts'
+import { mayGiveIdsOf } from '../spiffe/trust-domain.ts'
 import type { Store } from '../store.ts'
 import {
   type CertifiedKey,
@@ -51,6 +53,8 @@ export interface OwnIssuerOptions {
 }
 
 const STEP_MS = 250
+/** While the log or the key file does not take what is to be written. */
+const PAUSE_MS = 2_000
 /** Long before it is too old, for clocks that differ. */
 const ASK_AGAIN_MS = REQUEST_LIFE_MS / 2
 
@@ -122,17 +126,23 @@ export function createOwnIssuer(options: OwnIssuerOptions): OwnIssuer {
     const { csr } = kept.pending ?? { csr: '' }
     const at = now()
     await store.commit((state) => {
+      // Demoted while it asked: nobody would ever answer, nor forget it.
+      if (nodeOf(state.membership, nodeId)?.role !== 'manager') return []
       const { clusterId } = foundedCluster(state)
       const proof = proveRequest({ clusterId, nodeId, csr, at }, keys.identity())
       return [{ part: 'issuers', command: { type: 'request', managerId: nodeId, csr, proof, now: at } }]
     })
   }
 
+  const isDue = (certificate: Certificate): boolean => {
+    const { spiffe } = store.state()
+    return now() >= renewAt(certificate) || (spiffe !== null && !mayGiveIdsOf(spiffe, certificate))
+  }
   const step = async (): Promise<void> => {
     const parts = issuingPartsOf(foundedCluster(store.state()), now())
     await take(parts)
     const current = usable(parts)
-    if (current === null || isExposed || now() >= renewAt(parseCertificate(current.certificate))) await ask()
+    if (current === null || isExposed || isDue(parseCertificate(current.certificate))) await ask()
   }
 
   return {
@@ -148,12 +158,14 @@ export function createOwnIssuer(options: OwnIssuerOptions): OwnIssuer {
     },
     run: async (signal) => {
       while (!signal.aborted) {
+        let pauseMs = STEP_MS
         try {
           await step()
         } catch (error) {
+          pauseMs = PAUSE_MS
           announce({ event: 'intermediate-delayed', code: codeOf(error) ?? 'INTERNAL' })
         }
-        await sleep(STEP_MS, { signal }).catch(() => undefined)
+        await sleep(pauseMs, { signal }).catch(() => undefined)
       }
     },
   }

@@ -14,6 +14,7 @@ import { codeOf } from '../../errors.ts'
 import { foundedCluster, type Issuing } from '../issuing/issuing.ts'
 import { hasRootKey, rootAtHand } from '../root/root-at-hand.ts'
 import type { RootKeeper } from '../root/root-keeper.ts'
+import type { ClusterTrustDomain } from '../spiffe/trust-domain.ts'
 import type { Store } from '../store.ts'
 import { type IssuerRecord, MAX_LIVE_INTERMEDIATES } from './issuer-list.ts'
 import { provenManager } from './issuer-request.ts'
@@ -32,10 +33,19 @@ const STEP_MS = 250
 const PAUSE_MS = 5_000
 
 /** The intermediate that was asked for, for whoever proved to be that manager. */
-async function sign(root: Authority, csr: string, manager: Certificate, now: number): Promise<Certificate> {
+async function sign(
+  root: Authority,
+  csr: string,
+  {
+    manager,
+    spiffe,
+    now,
+  }: { readonly manager: Certificate; readonly spiffe: ClusterTrustDomain; readonly now: number },
+): Promise<Certificate> {
   const lifetimeMs = Math.min(DEFAULT_INTERMEDIATE_LIFETIME_MS, longestLifetimeMs(root, now))
+  const grant = { manager, lifetimeMs, ...(spiffe === null ? {} : { trustDomain: spiffe }) }
   const needs = { now, random: systemRandom, verifier: systemVerifier, digest: systemDigest }
-  return await issueIntermediate(root, parseCsr(csr), { manager, lifetimeMs }, needs)
+  return await issueIntermediate(root, parseCsr(csr), grant, needs)
 }
 
 /**
@@ -67,7 +77,13 @@ export async function signForManagers(
     }
     if (root?.issuerId !== parts.issuerId)
       root = { issuerId: parts.issuerId, authority: await rootAtHand(parts, keeper) }
-    const { pem: certificate, serial, notAfter } = await sign(root.authority, pending.csr, manager, now())
+    const {
+      pem: certificate,
+      serial,
+      notAfter,
+    } = await sign(root.authority, pending.csr, {
+      ...{ manager, spiffe: state.spiffe, now: now() },
+    })
     const { csr } = pending
     await store.commit((latest) =>
       // A root of yesterday vouches for nothing new.

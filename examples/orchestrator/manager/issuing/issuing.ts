@@ -20,6 +20,7 @@ import { revokedIssuers } from '../eviction/revoked-issuers.ts'
 import type { OwnIssuer } from '../intermediate/own-issuer.ts'
 import { rootElsewhere } from '../root/root-at-hand.ts'
 import type { RootKeeper } from '../root/root-keeper.ts'
+import { mayGiveIdsOf, spiffeIdOfNode } from '../spiffe/trust-domain.ts'
 import type { Store } from '../store.ts'
 import { createPutOff, type Refusal } from './put-off.ts'
 import { unsignedIn } from './unsigned.ts'
@@ -110,9 +111,13 @@ export function createIssuing(options: IssuingOptions): Issuing {
     const { csr, role, roleEpoch } = node
     // Managers come from the root alone.
     const authority = own !== null && role === 'worker' ? await own.authority(issuer) : await openOnce(issuer)
+    const grant = { nodeId: node.nodeId, role, clusterId: parseClusterId(clusterId), lifetimeMs }
+    const { spiffe } = state
+    // An intermediate from before the cluster became a trust domain gives no IDs; the next one, which is asked for already, does.
+    const named = spiffe !== null && authority.intermediates.every((issuer) => mayGiveIdsOf(spiffe, issuer))
     const certificate = await authority.issue(
       parseCsr(csr),
-      { nodeId: node.nodeId, role, clusterId: parseClusterId(clusterId), lifetimeMs },
+      named ? { ...grant, spiffeId: spiffeIdOfNode(spiffe, node.nodeId) } : grant,
       { now: now(), signal },
     )
     await store.commit((latest) => {

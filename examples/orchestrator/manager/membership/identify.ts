@@ -3,6 +3,7 @@ import {
   type Authorizer,
   type Certificate,
   type ClusterId,
+  IdentityError,
   nodeOf,
   type PeerIdentity,
   parseCertificateChain,
@@ -11,6 +12,7 @@ import { type PeerTrust, peerOf, systemDigest } from '@leastwise/identity/node'
 import { codeOf } from '../../errors.ts'
 import type { ClusterState } from '../cluster-state.ts'
 import { revokedIssuers } from '../eviction/revoked-issuers.ts'
+import { spiffeIdOfNode } from '../spiffe/trust-domain.ts'
 
 /** Who is behind a connection, and whether the issuer of his certificate still counts. */
 export interface Identifying {
@@ -37,7 +39,19 @@ export interface IdentifyingOptions {
 export function createIdentifying({ state, clusterId, trustedRoots, now }: IdentifyingOptions): Identifying {
   const isRevokedIssuer = revokedIssuers(state, now)
   const sockets = new WeakMap<PeerIdentity, TLSSocket>()
-  const trust = (): PeerTrust => ({ roots: trustedRoots(), clusterId, now: now() })
+  const trust = (): PeerTrust => {
+    const { spiffe } = state()
+    return { roots: trustedRoots(), clusterId, now: now(), ...(spiffe === null ? {} : { trustDomain: spiffe }) }
+  }
+  /** An intermediate is bound to the trust domain and not to a path: the ID has to be that of the node. */
+  const checkId = ({ spiffeId, nodeId }: PeerIdentity): void => {
+    const { spiffe } = state()
+    if (spiffe === null || spiffeId === undefined || spiffeId === spiffeIdOfNode(spiffe, nodeId)) return
+    throw new IdentityError(
+      'PEER_SPIFFE_ID_INVALID',
+      'peer certificate carries the spiffe id of another workload than the node that it names; renew it',
+    )
+  }
   const isRevoked = (error: unknown): boolean => codeOf(error) === 'PEER_ISSUER_REVOKED'
 
   const renewing = (socket: TLSSocket, refusal: unknown): PeerIdentity | null => {
@@ -60,7 +74,10 @@ export function createIdentifying({ state, clusterId, trustedRoots, now }: Ident
         if (!isRevoked(error)) throw error
         peer = renewing(socket, error)
       }
-      if (peer !== null) sockets.set(peer, socket)
+      if (peer !== null) {
+        checkId(peer)
+        sockets.set(peer, socket)
+      }
       return peer
     },
     issuerCounts: (peer) => {
