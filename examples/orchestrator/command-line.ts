@@ -40,7 +40,7 @@ const USAGE = [
   '      [--external-ca-server-root FILE] [--external-ca-client-cert FILE --external-ca-client-key FILE]',
   '      [--external-ca-auth-key-file FILE] [--external-ca-for-next-root]',
   '      with the key of the root in an HSM: --hsm-library FILE --hsm-token LABEL --hsm-key LABEL --hsm-pin-file FILE',
-  '      [--issue-from intermediate]  sign for workers with an intermediate of its own, and leave the key of the root to whoever has it',
+  '      [--issue-from intermediate]  sign for workers with an intermediate of its own; the key of the root may be elsewhere',
   '      [--spiffe-trust-domain DOMAIN]  nodes are workloads spiffe://DOMAIN/node/ID',
   '      [--dangerously-expose-manager-to-the-internet]',
   '  worker --data DIR --join HOST:PORT [--token TOKEN | --token-file FILE] [--secrets DIR]',

@@ -30,7 +30,7 @@ afterAll(async () => {
   await sandbox[Symbol.asyncDispose]()
 })
 
-const bundle = async (): Promise<BundleAnswer> => answerOf(await manager.operate(['ca', 'bundle']))
+const bundle = async (): Promise<BundleAnswer> => answerOf<BundleAnswer>(await manager.operate(['ca', 'bundle']))
 /** Whoever knows nothing but the published bundle. */
 async function known(chain: readonly Certificate[]): Promise<SvidIdentity> {
   const { roots } = parseSpiffeBundle((await bundle()).bundle)
