@@ -40,6 +40,7 @@ const USAGE = [
   '      [--external-ca-server-root FILE] [--external-ca-client-cert FILE --external-ca-client-key FILE]',
   '      [--external-ca-auth-key-file FILE] [--external-ca-for-next-root]',
   '      with the key of the root in an HSM: --hsm-library FILE --hsm-token LABEL --hsm-key LABEL --hsm-pin-file FILE',
+  '      with the key of the root in a file of this machine alone: --root-key-file FILE',
   '      [--issue-from intermediate]  sign for workers with an intermediate of its own; the key of the root may be elsewhere',
   '      [--spiffe-trust-domain DOMAIN]  nodes are workloads spiffe://DOMAIN/node/ID',
   '      [--dangerously-expose-manager-to-the-internet]',
@@ -98,6 +99,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
     const { hsmOptions } = await import('./manager/root/hsm/settings.ts')
     const { externalCaOptions, FOR_NEXT_ROOT } = await import('./manager/root/external-ca/settings.ts')
     const { TRUST_DOMAIN } = await import('./manager/spiffe/trust-domain.ts')
+    const { ROOT_KEY_FILE } = await import('./manager/root/key-file/root-key-file.ts')
     const { ISSUE_FROM } = await import('./manager/issuing/issue-from.ts')
     const given = readOptions(args.slice(1), {
       data: string,
@@ -107,6 +109,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
       'dangerously-expose-manager-to-the-internet': { type: 'boolean' },
       [FOR_NEXT_ROOT]: { type: 'boolean' },
       [ISSUE_FROM]: string,
+      [ROOT_KEY_FILE]: string,
       [TRUST_DOMAIN]: string,
       ...Object.fromEntries(
         [...ownCaOptions, ...hsmOptions, ...etcdOptions, ...anchorOptions, ...externalCaOptions].map(

@@ -17,8 +17,10 @@ import { issueFromIn } from './issuing/issue-from.ts'
 import { proveAddress } from './listen.ts'
 import { type Operation, serveOperator } from './operator-server.ts'
 import { externalCaSettings } from './root/external-ca/settings.ts'
-import { type HsmKeeper, openHsm } from './root/hsm/hsm-keeper.ts'
+import { openHsm } from './root/hsm/hsm-keeper.ts'
 import { hsmSettings } from './root/hsm/settings.ts'
+import { openRootKeyFile, ROOT_KEY_FILE } from './root/key-file/root-key-file.ts'
+import type { SigningKeeper } from './root/root-keeper.ts'
 import { type Serving, serveCluster } from './serve.ts'
 import { trustDomainIn } from './spiffe/trust-domain.ts'
 import { isLocked, openManager, wrapperOf } from './unlocking.ts'
@@ -55,19 +57,27 @@ export async function runManager(given: Given): Promise<number> {
   const issueFrom = issueFromIn(given)
   const trustDomain = trustDomainIn(given)
   const hsmGiven = hsmSettings(given)
-  if (hsmGiven !== null && externalCa !== null)
-    throw new OrchestratorError('USAGE', 'the key of the root is in an hsm or with an external ca; name one of them')
+  const rootKeyFile = textOf(given, ROOT_KEY_FILE) ?? null
+  if ([hsmGiven, externalCa, rootKeyFile].filter((place) => place !== null).length > 1)
+    throw new OrchestratorError(
+      'USAGE',
+      'the key of the root is in an hsm, in a file, or with an external ca; name one of them',
+    )
   if (issueFrom === 'intermediate' && externalCa !== null)
     throw new OrchestratorError(
       'USAGE',
-      'an external ca makes no intermediates that are bound to a cluster; leave --issue-from out, or keep the key of the root in an hsm',
+      'an external ca makes no intermediates that are bound to a cluster; leave --issue-from out, or keep the key of the root in an hsm or a file',
     )
   // What the next root's key is to move to founds nothing.
   const foundingCa = externalCa?.forNextRoot === true ? null : externalCa
   const ownCa = ownCaOf(given)
   if (
     ownCa !== null &&
-    (foundingCa !== null || hsmGiven !== null || isFounded(data) || textOf(given, 'join') !== undefined)
+    (foundingCa !== null ||
+      hsmGiven !== null ||
+      rootKeyFile !== null ||
+      isFounded(data) ||
+      textOf(given, 'join') !== undefined)
   )
     throw new OrchestratorError(
       'USAGE',
@@ -93,7 +103,7 @@ export async function runManager(given: Given): Promise<number> {
     address: live.serving?.address ?? '',
     pid: process.pid,
   })
-  let hsm: HsmKeeper | null = null
+  let keeper: SigningKeeper | null = null
   const open = async (unlockKey: Uint8Array | null): Promise<void> => {
     const wrapper = unlockKey === null ? null : wrapperOf(unlockKey)
     const opened = await openManager(data, { wrapper, etcd, anchoring, now: Date.now, signal: stopped.signal })
@@ -103,7 +113,7 @@ export async function runManager(given: Given): Promise<number> {
         listen,
         advertise,
         externalCa,
-        hsm,
+        keeper,
         issueFrom,
         trustDomain,
         announce,
@@ -170,14 +180,15 @@ export async function runManager(given: Given): Promise<number> {
       process.once('SIGINT', () => {
         stopped.abort()
       })
-      if (hsmGiven !== null) hsm = await openHsm(hsmGiven)
+      if (hsmGiven !== null) keeper = await openHsm(hsmGiven)
+      else if (rootKeyFile !== null) keeper = openRootKeyFile(rootKeyFile)
       if (!isFounded(data)) {
         await proveAddress(listen)
         if (operators !== null) await proveAddress(operators)
         const tokens = await firstStart(data, given, {
           etcd,
           externalCa: foundingCa,
-          hsm,
+          keeper,
           ownCa,
           anchoring,
           signal: stopped.signal,
@@ -193,7 +204,7 @@ export async function runManager(given: Given): Promise<number> {
       operator.closeAllConnections()
       rmSync(operatorSocket(data), { force: true })
       await live.serving?.close()
-      await hsm?.[Symbol.asyncDispose]()
+      await keeper?.[Symbol.asyncDispose]()
     }
   } catch (error) {
     takeBack()

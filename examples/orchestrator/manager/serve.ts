@@ -50,7 +50,7 @@ import { type OperatorEndpoint, serveOperators } from './remote/serve-operators.
 import { externalKeeper } from './root/external-ca/external-keeper.ts'
 import { checkFitsLog } from './root/external-ca/fits-log.ts'
 import type { ExternalCaSettings } from './root/external-ca/settings.ts'
-import type { HsmKeeper } from './root/hsm/hsm-keeper.ts'
+import type { SigningKeeper } from './root/root-keeper.ts'
 import { rootOperations } from './root/root-operations.ts'
 import { createRotationDriver } from './root/rotation-driver.ts'
 import { secretOperations, taskOperations } from './secret-and-task-operations.ts'
@@ -72,8 +72,8 @@ export interface ServeOptions {
   readonly advertise: string | null
   /** Null when the log has the key of the root. */
   readonly externalCa: ExternalCaSettings | null
-  /** A token that has the key of the root, or is to have the next one's; null without one. */
-  readonly hsm: HsmKeeper | null
+  /** A token or a file that has the key of the root, or is to have the next one's; null without one. */
+  readonly keeper: SigningKeeper | null
   readonly issueFrom: IssueFrom
   /** What the cluster is to be, or is, in the world of SPIFFE; null for what it is. */
   readonly trustDomain: TrustDomain | null
@@ -105,7 +105,7 @@ const clientIdentityOf = ({ privateKey, certificateChain }: ManagerIdentity): Cl
 /** Opens the state and serves nodes and operator until closed. */
 export async function serveCluster(
   opened: Opened,
-  { listen: where, advertise, externalCa, hsm, issueFrom, trustDomain, announce, fail }: ServeOptions,
+  { listen: where, advertise, externalCa, keeper, issueFrom, trustDomain, announce, fail }: ServeOptions,
 ): Promise<Serving> {
   const { engine, keys, nodeId } = opened
   const clusterId = parseClusterId(opened.clusterId)
@@ -114,14 +114,14 @@ export async function serveCluster(
   const now = (): number => systemClock.now()
   if (trustDomain !== null)
     await store.commit(() => [{ part: 'spiffe', command: { type: 'set-trust-domain', trustDomain } }])
-  checkFitsLog(foundedCluster(store.state()), { externalCa, hsm, issueFrom })
+  checkFitsLog(foundedCluster(store.state()), { externalCa, keeper, issueFrom })
   const outside =
     externalCa === null
-      ? hsm
+      ? keeper
       : externalKeeper({ settings: externalCa, identity: () => clientIdentityOf(keys.identity()) })
   // Now, and not when the first node asks.
-  if (hsm !== null && foundedCluster(store.state()).roots[0].privateKey === null)
-    await hsm.signer(rootOf(store.state()))
+  if (keeper !== null && foundedCluster(store.state()).roots[0].privateKey === null)
+    await keeper.signer(rootOf(store.state()))
   const onPutOff = ({ code, retryable }: Refusal): void => {
     announce({ event: 'signing-delayed', code, retryable })
   }

@@ -20,7 +20,7 @@ export interface CaAnswer {
   readonly nodeCertificateLifetimeMs: number
   readonly autolock: boolean
   /** Who has the key of the root, as far as this manager knows: elsewhere is with another manager. */
-  readonly rootKey: 'elsewhere' | 'external-ca' | 'hsm' | 'log'
+  readonly rootKey: 'elsewhere' | 'external-ca' | 'file' | 'hsm' | 'log'
   /** What this manager signs for workers with. */
   readonly issueFrom: 'intermediate' | 'root'
   /** Null unless an external CA has it. */

@@ -9,6 +9,7 @@ const MAX_UNLOCK_INPUT_BYTES = 256
 const KEY_PLACES = {
   elsewhere: 'with another manager',
   'external-ca': 'with an external ca',
+  file: 'in a file of this manager',
   hsm: 'in an hsm',
   log: 'held by the managers',
 } as const

@@ -9,8 +9,8 @@ import { foundInEtcd, joinAsManager } from '../etcd/first-start.ts'
 import { connectEtcd, type EtcdSettings } from '../etcd/settings.ts'
 import { foundOutside } from '../root/external-ca/found-outside.ts'
 import type { ExternalCaSettings } from '../root/external-ca/settings.ts'
-import { foundInHsm } from '../root/hsm/found-in-hsm.ts'
-import type { HsmKeeper } from '../root/hsm/hsm-keeper.ts'
+import { foundWithKeeper } from '../root/found-with-keeper.ts'
+import type { SigningKeeper } from '../root/root-keeper.ts'
 import { type FoundOptions, foundCluster } from './found.ts'
 import { foundOnOwnCa } from './genesis.ts'
 
@@ -18,8 +18,8 @@ import { foundOnOwnCa } from './genesis.ts'
 export interface FirstStartOptions {
   readonly etcd: EtcdSettings | null
   readonly externalCa: ExternalCaSettings | null
-  /** The token to make the root's key in. */
-  readonly hsm: HsmKeeper | null
+  /** Where to make the root's key; null for the log. */
+  readonly keeper: SigningKeeper | null
   /** A CA to found the cluster on; null for one of its own making. */
   readonly ownCa: OwnCa | null
   readonly anchoring: Anchoring | null
@@ -34,7 +34,7 @@ export interface FirstStartOptions {
 export async function firstStart(
   dataDirectory: string,
   given: Given,
-  { etcd, externalCa, hsm, ownCa, anchoring, signal }: FirstStartOptions,
+  { etcd, externalCa, keeper, ownCa, anchoring, signal }: FirstStartOptions,
 ): Promise<readonly NewTokenAnswer[]> {
   const join = textOf(given, 'join')
   const found = async (make: (options: FoundOptions) => Promise<readonly NewTokenAnswer[]>) => {
@@ -44,8 +44,8 @@ export async function firstStart(
         ? await foundOutside(externalCa, { now, signal })
         : ownCa !== null
           ? await foundOnOwnCa(ownCa, { now })
-          : hsm !== null
-            ? await foundInHsm(hsm, { now })
+          : keeper !== null
+            ? await foundWithKeeper(keeper, { now })
             : null
     try {
       const options = { ...(authority === null ? {} : { authority }), ...(anchoring === null ? {} : { anchoring }) }

@@ -2,7 +2,7 @@ import type { Certificate, Csr, IssuingParts, OperatorGrant, Signer, SigningAuth
 
 /** Whoever has the key of the root when the log has none. */
 export interface RootKeeper {
-  readonly kind: 'external-ca' | 'hsm'
+  readonly kind: 'external-ca' | 'file' | 'hsm'
   /** What signs certificates of nodes. */
   readonly authority: (parts: IssuingParts) => Promise<SigningAuthority>
   /** Has a root sign the certificate of an operator; null where {@link signer} can do that. */
@@ -37,6 +37,12 @@ export interface RootKeeper {
         },
       ) => Promise<Certificate>)
     | null
+}
+
+/** A keeper whose keys sign whatever this manager wants to have signed. */
+export interface SigningKeeper extends RootKeeper, AsyncDisposable {
+  readonly signer: (root: Certificate) => Promise<Signer>
+  readonly createSigner: () => Promise<KeptSigner>
 }
 
 /** A new key with its keeper. */

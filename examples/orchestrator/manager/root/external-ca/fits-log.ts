@@ -1,7 +1,7 @@
 import { type FoundedAuthority, parseCertificate } from '@leastwise/identity'
 import { OrchestratorError } from '../../../errors.ts'
 import type { IssueFrom } from '../../issuing/issue-from.ts'
-import type { HsmKeeper } from '../hsm/hsm-keeper.ts'
+import type { SigningKeeper } from '../root-keeper.ts'
 import type { ExternalCaSettings } from './settings.ts'
 
 /**
@@ -13,20 +13,20 @@ export function checkFitsLog(
   { roots: [root] }: FoundedAuthority,
   {
     externalCa: settings,
-    hsm,
+    keeper,
     issueFrom,
   }: {
     readonly externalCa: ExternalCaSettings | null
-    readonly hsm: HsmKeeper | null
+    readonly keeper: SigningKeeper | null
     readonly issueFrom: IssueFrom
   },
 ): void {
   if (settings === null) {
     // A token may wait for the next root, and a manager that issues from an intermediate leaves the rest to whoever has the key.
-    if (root.privateKey !== null || hsm !== null || issueFrom === 'intermediate') return
+    if (root.privateKey !== null || keeper !== null || issueFrom === 'intermediate') return
     throw new OrchestratorError(
       'EXTERNAL_CA_NEEDED',
-      'the key of this cluster is elsewhere; start the manager with --external-ca or --hsm-library and what goes with it, or with --issue-from intermediate',
+      'the key of this cluster is elsewhere; start the manager with --external-ca, --hsm-library or --root-key-file and what goes with it, or with --issue-from intermediate',
     )
   }
   if (root.privateKey !== null && settings.forNextRoot) return

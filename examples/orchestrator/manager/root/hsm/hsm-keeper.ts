@@ -8,14 +8,12 @@ import {
 } from '@leastwise/identity'
 import { openPkcs11, type Pkcs11Token, systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
 import { OrchestratorError } from '../../../errors.ts'
-import type { KeptSigner, RootKeeper } from '../root-keeper.ts'
+import type { SigningKeeper } from '../root-keeper.ts'
 import type { HsmSettings } from './settings.ts'
 
 /** A token that keeps the keys of this cluster's roots. */
-export interface HsmKeeper extends RootKeeper, AsyncDisposable {
+export interface HsmKeeper extends SigningKeeper {
   readonly kind: 'hsm'
-  readonly signer: (root: Certificate) => Promise<Signer>
-  readonly createSigner: () => Promise<KeptSigner>
 }
 
 /**
