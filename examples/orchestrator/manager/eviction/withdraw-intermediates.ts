@@ -6,6 +6,7 @@ import {
   listNodes,
   managerOfIntermediate,
   type NodeId,
+  nodeOf,
   parseCertificateChain,
 } from '@leastwise/identity'
 import type { ClusterCommand, ClusterState } from '../cluster-state.ts'
@@ -47,6 +48,9 @@ function nodesBelow({ membership }: ClusterState, managerId: string): readonly N
  * Order it before the membership forgets who that was.
  */
 export function withdrawIntermediates(state: ClusterState, managerId: string, now: number): readonly ClusterCommand[] {
+  const node = nodeOf(state.membership, managerId)
+  // A node that never was a manager has issued nothing; of those many may go at once, and what follows looks at all nodes.
+  if (node?.role === 'worker' && node.roleEpoch === 0) return []
   const at = Math.floor(now / SECOND_MS) * SECOND_MS
   const evictions = (state.issuers.get(managerId)?.issued ?? [])
     .filter(({ notAfter }) => notAfter >= now)
