@@ -82,6 +82,7 @@ export function openRootKeyFile(given: string): SigningKeeper {
   const path = resolve(given)
   return {
     kind: 'file',
+    issueOperator: null,
     signer: async (root) => await Promise.resolve(keyOf(path, root)),
     authority: async ({ certificate, intermediates }) => {
       const parts = { certificate, signer: keyOf(path, certificate), intermediates }
