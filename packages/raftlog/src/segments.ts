@@ -68,6 +68,19 @@ export interface Segments {
 const least = (segments: readonly Segment[], otherwise: bigint): bigint =>
   segments.reduce((first, { header }) => (header.index < first ? header.index : first), otherwise)
 
+/** For each segment the first index that any later one holds, `end` if there is none. */
+function firstAfter(segments: readonly Segment[], end: bigint): readonly bigint[] {
+  let first = end
+  return segments
+    .toReversed()
+    .map(({ header }) => {
+      const mine = first
+      if (header.index < first) first = header.index
+      return mine
+    })
+    .reverse()
+}
+
 export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes: number): Segments {
   const { terms } = start
   const spares = spareFiles(log)
@@ -210,12 +223,12 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     },
     drop: async (unwanted) => {
       const all = list()
-      const gone = older.filter((segment, at) => {
-        const later = all.slice(at + 1)
-        return later.length > 0 && unwanted(segment, least(later, terms.last().index + 1n))
-      })
-      older = older.filter((segment) => !gone.includes(segment))
-      await spares.drop(gone)
+      const after = firstAfter(all, terms.last().index + 1n)
+      const gone = new Set(
+        older.filter((segment, at) => at < all.length - 1 && unwanted(segment, after[at] ?? segment.header.index)),
+      )
+      older = older.filter((segment) => !gone.has(segment))
+      await spares.drop([...gone])
     },
     end: async () => {
       if (active === null) return
