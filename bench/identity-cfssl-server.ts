@@ -1,15 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import {
-  DEFAULT_LIFETIME_MS,
-  issueCertificate,
-  openAuthority,
-  parseCertificate,
-  parseClusterId,
-  parseCsr,
-  parseNodeId,
-} from '@leastwise/identity'
-import { openSigner, systemDigest, systemRandom, systemVerifier } from '@leastwise/identity/node'
+import { DEFAULT_LIFETIME_MS, openAuthority, parseCertificate, parseClusterId, parseNodeId } from '@leastwise/identity'
+import { createIssuePool, openSigner, systemRandom, systemVerifier } from '@leastwise/identity/node'
 
 /** What cfssl's endpoint for signing takes, as far as a node's certificate needs it. */
 export interface SignRequest {
@@ -29,9 +21,12 @@ const authority = await openAuthority(
   { certificate: parseCertificate(certificate), signer: openSigner(Buffer.from(key, 'base64')) },
   { verifier: systemVerifier },
 )
+// No threads: one core is what there is. What is asked for in one turn is issued together.
+const pool = createIssuePool(authority, { workers: 0, random: systemRandom })
+const { signal } = new AbortController()
 
 async function sign(body: string): Promise<string> {
-  const { certificate_request: pem, subject } = JSON.parse(body) as SignRequest
+  const { certificate_request: csr, subject } = JSON.parse(body) as SignRequest
   const [{ O, OU }] = subject.names
   const grant = {
     nodeId: parseNodeId(subject.CN),
@@ -39,9 +34,9 @@ async function sign(body: string): Promise<string> {
     role: OU === 'swarm-manager' ? 'manager' : 'worker',
     lifetimeMs: DEFAULT_LIFETIME_MS,
   } as const
-  const options = { random: systemRandom, now: Date.now(), verifier: systemVerifier, digest: systemDigest }
-  const issued = await issueCertificate(authority, parseCsr(pem), grant, options)
-  return JSON.stringify({ success: true, result: { certificate: issued.pem }, errors: [], messages: [] })
+  const [result] = await pool.issue([{ csr, grant }], { now: Date.now(), signal })
+  if (result?.certificate === undefined) throw result?.error ?? new Error('there is no result')
+  return JSON.stringify({ success: true, result: { certificate: result.certificate.pem }, errors: [], messages: [] })
 }
 
 // The same protocol as cfssl's server, in a process of its own, so that both can be given the same core.

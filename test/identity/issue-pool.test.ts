@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import {
   type Authority,
@@ -148,6 +149,58 @@ describe.each(KINDS)('a pool of $name', ({ workers }) => {
     expect(await issuer.issue(many(3), { now: cluster.now, signal: SIGNAL })).toHaveLength(3)
   })
 
+  it('issues what many calls of one turn ask for, each with its own time, and tells each its own', async () => {
+    const issuer = pool(workers)
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, async (_, index) => {
+        const asked = request(testNodeId(index), index % 7 === 3 ? 'no request' : csr)
+        const [result] = await issuer.issue([asked], { now: cluster.now + index * 1000, signal: SIGNAL })
+        return result
+      }),
+    )
+    for (const [index, result] of answers.entries()) {
+      if (index % 7 === 3) {
+        expect(result?.error).toMatchObject({ code: 'CSR_MALFORMED' })
+        continue
+      }
+      expect(result?.certificate?.dnsNames[1]).toBe(testNodeId(index))
+      const end = cluster.now + index * 1000 + DEFAULT_LIFETIME_MS
+      expect(result?.certificate?.notAfter).toBe(Math.floor(end / 1000) * 1000)
+    }
+    expect(issuer.queued).toBe(0)
+  })
+
+  it('calls off one batch and not its neighbours', async () => {
+    const issuer = pool(workers)
+    const stop = new AbortController()
+    const reason = new Error('that host has gone')
+    const first = issuer.issue(many(30), { now: cluster.now, signal: SIGNAL })
+    const second = issuer.issue(many(300), { now: cluster.now, signal: stop.signal })
+    const third = issuer.issue(many(30), { now: cluster.now, signal: SIGNAL })
+    stop.abort(reason)
+    await expect(second).rejects.toBe(reason)
+    for (const batch of [first, third]) expect(namesOf(await batch)).toEqual(namesAsked(many(30)))
+    expect(issuer.queued).toBe(0)
+  })
+
+  it('a grant of no sensible type is refused, and what comes later is not', async () => {
+    const issuer = pool(workers)
+    const wrong = { csr, grant: { ...request(testNodeId(1)).grant, nodeId: (() => 'a') as unknown as NodeId } }
+    const [refused] = await issuer.issue([wrong], { now: cluster.now, signal: SIGNAL })
+    expect(refused?.error).toBeInstanceOf(Error)
+    expect(await issuer.issue(many(3), { now: cluster.now, signal: SIGNAL })).toHaveLength(3)
+    expect(issuer.queued).toBe(0)
+  })
+
+  it('reads a request that is a view of a larger buffer', async () => {
+    const { der } = await createCsr(createNodeKey())
+    const large = new Uint8Array(1 << 16)
+    large.set(der, 1000)
+    const asked = request(testNodeId(1), large.subarray(1000, 1000 + der.length))
+    const results = await pool(workers).issue([asked], { now: cluster.now, signal: SIGNAL })
+    expect(namesOf(results)).toEqual([testNodeId(1)])
+  })
+
   it('takes an empty batch', async () => {
     expect(await pool(workers).issue([], { now: cluster.now, signal: SIGNAL })).toEqual([])
   })
@@ -195,6 +248,24 @@ it('nothing of the key is in the pool or in its refusals', async () => {
   const [refused] = await issuer.issue([request(testNodeId(1), 'no request')], { now: cluster.now, signal: SIGNAL })
   const text = inspect([issuer, refused], { depth: 9, showHidden: true })
   for (let at = 0; at + 16 <= key.length; at += 16) expect(text.includes(key.slice(at, at + 16))).toBe(false)
+})
+
+it('while this thread issues, others have their turns of it', async () => {
+  const issuer = pool(0)
+  let left = 100
+  const answeredBy: number[] = []
+  const calls = many(left).map(async (asked) => {
+    await issuer.issue([asked], { now: cluster.now, signal: SIGNAL })
+    left -= 1
+  })
+  while (left > 0) {
+    const before = left
+    await turn()
+    if (left < before) answeredBy.push(before - left)
+  }
+  await Promise.all(calls)
+  expect(answeredBy.reduce((sum, each) => sum + each, 0)).toBe(100)
+  expect(Math.max(...answeredBy)).toBeLessThanOrEqual(8)
 })
 
 it('numbers out of range are mistakes', () => {

@@ -1,4 +1,5 @@
-export type { BatchRequest, BatchResult, IssuePool, IssuePoolOptions } from './batch/issue-pool.ts'
+export type { BatchRequest, BatchResult } from './batch/batch.ts'
+export type { IssuePool, IssuePoolOptions } from './batch/issue-pool.ts'
 export { createIssuePool, DEFAULT_MAX_QUEUED, MAX_ISSUE_WORKERS } from './batch/issue-pool.ts'
 export type { ListenAddress } from './bind-guard.ts'
 export {

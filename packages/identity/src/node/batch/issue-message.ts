@@ -18,12 +18,12 @@ export interface IssueItem {
   readonly grant: Grant
   /** A symbol does not pass. */
   readonly short: boolean
+  readonly now: number
 }
 
 /** Some certificates at a time: a message costs as much as a good part of a certificate, and so does every buffer in one. */
 export interface IssueChunk {
   readonly id: number
-  readonly now: number
   readonly items: readonly IssueItem[]
   /** Those of all items, one after the other. */
   readonly serials: Uint8Array
@@ -48,11 +48,15 @@ export interface IssueAnswer extends IssueOutcomes {
   readonly id: number
 }
 
+/** What a port threw, as an error. */
+export const errorOf = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new TypeError('a port threw something that is no error')
+
 /** A refusal loses its code on the way between threads, so it goes in parts. */
-export function refusalOf(error: unknown): IssueRefusal {
-  if (error instanceof IdentityError) {
-    const { code, message, retryable } = error
+export function refusalOf(thrown: unknown): IssueRefusal {
+  if (thrown instanceof IdentityError) {
+    const { code, message, retryable } = thrown
     return { code, message, retryable }
   }
-  return { mistake: error instanceof Error ? error : new TypeError('a port threw something that is no error') }
+  return { mistake: errorOf(thrown) }
 }

@@ -1,26 +1,11 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import type { Authority } from '../../authority.ts'
-import { type Certificate, ownCertificate } from '../../certificate.ts'
 import { IdentityError } from '../../errors.ts'
-import { allowShortLifetime, type Grant } from '../../issue.ts'
-import { SERIAL_BYTES } from '../../leaf-template.ts'
 import type { RandomSource } from '../../ports.ts'
 import { keyOfSigner } from '../signer.ts'
-import { issueChunk } from './issue-chunk.ts'
-import type { IssueChunk, IssueItem, IssueOutcomes } from './issue-message.ts'
-import { type IssueThread, startIssueThread } from './issue-thread.ts'
-
-/** One certificate of a batch. */
-export interface BatchRequest {
-  /** A request as PEM or DER, as {@link parseCsr} takes it. */
-  readonly csr: string | Uint8Array
-  readonly grant: Grant
-}
-
-/** What became of one request: its certificate, or the error that {@link parseCsr} or {@link issueCertificate} gave. */
-export type BatchResult =
-  | { readonly certificate: Certificate; readonly error?: undefined }
-  | { readonly error: Error; readonly certificate?: undefined }
+import { type BatchRequest, type BatchResult, drawSerials, type Share } from './batch.ts'
+import { issueHere } from './issue-here.ts'
+import { createIssueQueue } from './issue-queue.ts'
+import { CHUNKS_IN_HAND, type IssueThread, startIssueThread } from './issue-thread.ts'
 
 /** With what an {@link IssuePool} works. */
 export interface IssuePoolOptions {
@@ -38,7 +23,8 @@ export interface IssuePool extends AsyncDisposable {
   /** Requests that wait or are worked on. */
   readonly queued: number
   /**
-   * Issues one certificate for each request.
+   * Issues one certificate for each request. What calls of the same turn of the event loop ask for is issued together, so that a server which asks
+   * for one certificate a call has as much of it as one that gathers them.
    *
    * @param options - `now` is the present in epoch milliseconds; what has not begun when the signal fires is not issued.
    * @returns A result for each request, in the order of the requests.
@@ -63,55 +49,6 @@ const LARGEST_CHUNK = 32
 // With more, the last thread has longer to go alone.
 const SMALLEST_CHUNK = 4
 
-/** Large at first and small at the end, so that all threads end together. */
-function* chunkSizes(count: number, threads: number): Generator<number, void, void> {
-  for (let left = count; left > 0; ) {
-    const share = Math.ceil(left / (threads * 4))
-    const size = Math.min(left, LARGEST_CHUNK, Math.max(SMALLEST_CHUNK, share))
-    yield size
-    left -= size
-  }
-}
-
-interface Waiting {
-  readonly chunk: IssueChunk
-  readonly signal: AbortSignal
-  readonly done: (outcomes: IssueOutcomes | null) => void
-}
-
-const itemOf = ({ csr, grant }: BatchRequest): IssueItem => ({
-  csr,
-  grant,
-  short: grant[allowShortLifetime] === true,
-})
-
-/** One draw for each, as when they are issued one at a time. */
-function drawSerials(count: number, random: RandomSource): Uint8Array {
-  const serials = new Uint8Array(count * SERIAL_BYTES)
-  for (let index = 0; index < count; index += 1) {
-    const serial = random.bytes(SERIAL_BYTES)
-    if (serial.length !== SERIAL_BYTES)
-      throw new RangeError(`random source gave ${serial.length} bytes instead of ${SERIAL_BYTES}`)
-    serials.set(serial, index * SERIAL_BYTES)
-  }
-  return serials
-}
-
-function* resultsOf({ each, certificates }: IssueOutcomes): Generator<BatchResult, void, void> {
-  let at = 0
-  for (const outcome of each) {
-    if (typeof outcome === 'number') {
-      yield { certificate: ownCertificate(certificates.subarray(at, at + outcome)) }
-      at += outcome
-    } else if ('mistake' in outcome) {
-      yield { error: outcome.mistake }
-    } else {
-      const { code, message, retryable } = outcome
-      yield { error: new IdentityError(code, message, { retryable }) }
-    }
-  }
-}
-
 /**
  * Issues from `authority` on several cores. Every thread opens the authority with the same key, which never leaves the process, and issues by the same
  * path as {@link issueCertificate}; a thread that dies is not replaced, and what it had is issued by the others.
@@ -126,52 +63,42 @@ export function createIssuePool(authority: Authority, options: IssuePoolOptions)
 
   const key = keyOfSigner(authority.signer)
   const threads = new Set<IssueThread>()
-  const given = new Map<number, Waiting>()
-  let waiting: Waiting[] = []
+  const queue = createIssueQueue()
   let queued = 0
-  let nextId = 0
   let alone: Promise<void> | null = null
+  let awaitsTurn = false
 
-  const settle = (id: number, outcomes: IssueOutcomes): void => {
-    const found = given.get(id)
-    given.delete(id)
-    found?.done(outcomes)
+  const freest = (): IssueThread | undefined => {
+    let found: IssueThread | undefined
+    for (const thread of threads) if (thread.inHand < (found?.inHand ?? CHUNKS_IN_HAND)) found = thread
+    return found
   }
-  const issueHere = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      if (next.signal.aborted) next.done(null)
-      else next.done(await issueChunk(authority, next.chunk))
-      // Others want this thread too.
-      await turn()
-    }
-  }
+  /** Large at first and small at the end, so that all threads end together. */
+  const chunkSize = (): number =>
+    Math.min(LARGEST_CHUNK, Math.max(SMALLEST_CHUNK, Math.ceil(queue.size / (threads.size * 4))))
   const pump = (): void => {
-    if (threads.size === 0) {
-      if (waiting.length > 0)
-        alone ??= issueHere().finally(() => {
-          alone = null
-          pump()
-        })
-      return
+    if (threads.size === 0 && queue.size > 0) {
+      alone ??= issueHere(authority, queue).finally(() => {
+        alone = null
+        pump()
+      })
     }
-    for (let free = freeThread(); free !== undefined; free = freeThread()) {
-      const next = waiting.shift()
-      if (next === undefined) return
-      if (next.signal.aborted) next.done(null)
-      else {
-        free.issue(next.chunk)
-        given.set(next.chunk.id, next)
-      }
+    for (let thread = freest(); thread !== undefined && queue.size > 0; thread = freest()) {
+      const shares = queue.take(chunkSize())
+      if (shares.length > 0) thread.issue(shares)
     }
   }
-  const freeThread = (): IssueThread | undefined => {
-    for (const thread of threads) if (thread.hasRoom) return thread
-    return undefined
+  // What is asked for in one turn is issued together.
+  const pumpNextTurn = (): void => {
+    if (awaitsTurn) return
+    awaitsTurn = true
+    setImmediate(() => {
+      awaitsTurn = false
+      pump()
+    })
   }
-  const takeBack = (chunks: readonly IssueChunk[]): void => {
-    const back = chunks.flatMap(({ id }) => given.get(id) ?? [])
-    for (const { chunk } of back) given.delete(chunk.id)
-    waiting = [...back, ...waiting]
+  const takeBack = (shares: readonly Share[]): void => {
+    queue.putBack(shares)
     pump()
   }
 
@@ -184,10 +111,7 @@ export function createIssuePool(authority: Authority, options: IssuePoolOptions)
     for (let index = 0; index < workers; index += 1) {
       const thread: IssueThread = startIssueThread({
         authority: parts,
-        onAnswer: (id, outcomes) => {
-          settle(id, outcomes)
-          pump()
-        },
+        onRoom: pump,
         onEnd: (unfinished) => {
           threads.delete(thread)
           takeBack(unfinished)
@@ -200,12 +124,8 @@ export function createIssuePool(authority: Authority, options: IssuePoolOptions)
   const close = async (): Promise<void> => {
     const ending = [...threads]
     threads.clear()
-    await Promise.all(
-      ending.map(async (thread) => {
-        await thread.close()
-      }),
-    )
-    takeBack([...given.values()].map(({ chunk }) => chunk))
+    const unfinished = await Promise.all(ending.map(async (thread) => await thread.close()))
+    takeBack(unfinished.flat())
   }
 
   return {
@@ -217,35 +137,27 @@ export function createIssuePool(authority: Authority, options: IssuePoolOptions)
     },
     issue: async (requests, { now, signal }) => {
       signal.throwIfAborted()
-      if (queued + requests.length > maxQueued) {
+      const count = requests.length
+      if (queued + count > maxQueued) {
         throw new IdentityError(
           'ISSUER_BUSY',
           `the queue of the issuer has room for ${maxQueued - queued} requests; send fewer at a time, or later`,
           { retryable: true },
         )
       }
-      const chunks: IssueChunk[] = []
-      let at = 0
-      for (const size of chunkSizes(requests.length, Math.max(1, threads.size))) {
-        const items = requests.slice(at, at + size).map(itemOf)
-        chunks.push({ id: nextId, now, items, serials: drawSerials(items.length, random) })
-        nextId += 1
-        at += size
-      }
-      queued += requests.length
+      if (count === 0) return []
+      const serials = drawSerials(count, random)
+      const results: BatchResult[] = []
+      queued += count
       try {
-        const issued = chunks.map(
-          async (chunk) =>
-            await new Promise<IssueOutcomes | null>((done) => {
-              waiting.push({ chunk, signal, done })
-            }),
-        )
-        pump()
-        const outcomes = await Promise.all(issued)
+        await new Promise<void>((done) => {
+          queue.add({ batch: { requests, now, signal, serials, results, open: count, done }, from: 0, to: count })
+          pumpNextTurn()
+        })
         signal.throwIfAborted()
-        return outcomes.flatMap((each) => (each === null ? [] : [...resultsOf(each)]))
+        return results
       } finally {
-        queued -= requests.length
+        queued -= count
       }
     },
     close,

@@ -1,57 +1,88 @@
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import type { IssueAnswer, IssueChunk, IssueOutcomes, ThreadAuthority } from './issue-message.ts'
+import { type BatchResult, type Share, settle } from './batch.ts'
+import { chunkOf, resultsOf } from './issue-chunk.ts'
+import { errorOf, type IssueAnswer, type ThreadAuthority } from './issue-message.ts'
 
 /** A thread with as much work as keeps it busy. */
 export interface IssueThread {
-  readonly hasRoom: boolean
-  readonly issue: (chunk: IssueChunk) => void
-  readonly close: () => Promise<void>
+  /** How many chunks it has, at most {@link CHUNKS_IN_HAND}. */
+  readonly inHand: number
+  readonly issue: (shares: readonly Share[]) => void
+  /** Ends it, and gives what it did not finish. */
+  readonly close: () => Promise<readonly Share[]>
 }
 
 export interface IssueThreadOptions {
   readonly authority: ThreadAuthority
-  readonly onAnswer: (id: number, outcomes: IssueOutcomes) => void
-  /** The thread has ended, and did not finish these. */
-  readonly onEnd: (unfinished: readonly IssueChunk[]) => void
+  /** It has room for another chunk. */
+  readonly onRoom: () => void
+  /** It has ended by itself, and did not finish these. */
+  readonly onEnd: (unfinished: readonly Share[]) => void
 }
 
-// One that is worked on, and one that lies ready.
-const CHUNKS_IN_HAND = 2
+/** One that is worked on, and one that lies ready. */
+export const CHUNKS_IN_HAND = 2
 
 // A thread runs what the package was built to, wherever this file itself was loaded from.
 const entry = (): URL =>
   new URL('./batch/issue-worker.js', pathToFileURL(createRequire(import.meta.url).resolve('@leastwise/identity/node')))
 
-export function startIssueThread({ authority, onAnswer, onEnd }: IssueThreadOptions): IssueThread {
+const refuseAll = ({ from, to }: Share, error: Error): readonly BatchResult[] =>
+  new Array<BatchResult>(to - from).fill({ error })
+
+export function startIssueThread({ authority, onRoom, onEnd }: IssueThreadOptions): IssueThread {
   const worker = new Worker(entry(), { workerData: authority, name: 'leastwise issuer' })
-  const inHand = new Map<number, IssueChunk>()
+  const inHand = new Map<number, readonly Share[]>()
+  let nextId = 0
   let closing = false
+  const unfinished = (): readonly Share[] => {
+    const shares = [...inHand.values()].flat()
+    inHand.clear()
+    return shares
+  }
   // A thread without work must not keep the process alive.
   worker.unref()
   worker.on('message', ({ id, ...outcomes }: IssueAnswer) => {
+    const shares = inHand.get(id) ?? []
     inHand.delete(id)
     if (inHand.size === 0) worker.unref()
-    onAnswer(id, outcomes)
+    // First, so that it never waits for this thread.
+    onRoom()
+    const results = [...resultsOf(outcomes)]
+    let at = 0
+    for (const share of shares) {
+      const end = at + share.to - share.from
+      settle(share, results.slice(at, end))
+      at = end
+    }
   })
   // The exit follows, and says all that matters here.
   worker.on('error', () => undefined)
   worker.on('exit', () => {
-    if (!closing) onEnd([...inHand.values()])
+    if (!closing) onEnd(unfinished())
   })
   return {
-    get hasRoom() {
-      return inHand.size < CHUNKS_IN_HAND
+    get inHand() {
+      return inHand.size
     },
-    issue: (chunk) => {
-      worker.postMessage(chunk)
-      inHand.set(chunk.id, chunk)
+    issue: (shares) => {
+      try {
+        worker.postMessage(chunkOf(nextId, shares))
+      } catch (error) {
+        // Something in a grant or a request is of a type that it cannot have, which does not pass between threads.
+        for (const share of shares) settle(share, refuseAll(share, errorOf(error)))
+        return
+      }
+      inHand.set(nextId, shares)
+      nextId += 1
       worker.ref()
     },
     close: async () => {
       closing = true
       await worker.terminate()
+      return unfinished()
     },
   }
 }
