@@ -44,8 +44,8 @@ export const MAX_ISSUE_WORKERS = 64
 /** A minute's work of one core at a few thousand certificates a second would be too much to lose; this is some seconds' worth. */
 export const DEFAULT_MAX_QUEUED = 16_384
 
-// With fewer, messages cost a tenth and more of the time.
-const LARGEST_CHUNK = 32
+// With fewer, messages cost more: each takes a core from a thread for a moment. With more, a thread has too much to finish for what is called off.
+const LARGEST_CHUNK = 128
 // With more, the last thread has longer to go alone.
 const SMALLEST_CHUNK = 4
 
