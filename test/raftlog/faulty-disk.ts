@@ -88,10 +88,8 @@ export function faultyDisk({ files, keys }: Pick<CrashDisk, 'files' | 'keys'>, f
           },
         )
       },
-      sync: async (options) => {
-        await run('sync', async () => {
-          await handle.sync(options)
-        })
+      sync: async () => {
+        await run('sync', handle.sync)
       },
       close: closing(handle),
     }

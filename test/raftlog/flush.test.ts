@@ -2,95 +2,93 @@ import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { flusher } from '../../packages/raftlog/src/node/flush.ts'
-import { loopTurn } from '../../packages/raftlog/src/node/loop-turn.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 interface Rig {
   /** Flushes once, with a disk that takes so long; true if the event loop was held up for it. */
-  readonly flush: (tookMs: number, alone?: boolean) => Promise<boolean>
-  isIdle: boolean
+  readonly flush: (tookMs: number) => Promise<boolean>
+  /** The share of each flush on another thread for which the event loop has something else to do. */
+  busyShare: number
 }
 
 function rig(): Rig {
   const fd = openSync(join(tempDir(), 'file'), 'w')
   let now = 0
+  let idle = 0
   let tookMs = 0
-  let calls = 0
+  let asked = { now: 0, idle: 0 }
+  // Time passes once in each flush: between the first look at the clock and the second.
   const run = flusher({
-    isIdle: () => made.isIdle,
     now: () => {
-      calls += 1
-      return calls % 2 === 1 ? now : (now += tookMs)
+      asked.now += 1
+      return asked.now === 1 ? now : now + tookMs
+    },
+    idleMs: () => {
+      asked.idle += 1
+      return asked.idle === 1 ? idle : idle + tookMs * (1 - made.busyShare)
     },
   })
   const made: Rig = {
-    isIdle: true,
-    flush: async (ms, alone = true) => {
+    busyShare: 0,
+    flush: async (ms) => {
       tookMs = ms
-      const before = calls
-      const done = run(fd, { alone })
-      // A flush that blocks has looked at the clock for the second time before it gives its promise.
-      const blocked = calls === before + 2
+      asked = { now: 0, idle: 0 }
+      const done = run(fd)
+      // One on another thread has looked how idle the loop was, and one that blocks is over already.
+      const blocked = asked.idle === 0
       await done
+      now += ms
+      idle += ms * (1 - made.busyShare)
       return blocked
     },
   }
   return made
 }
 
-const quick = async (on: Rig): Promise<void> => {
-  for (let nth = 0; nth < 8; nth += 1) expect(await on.flush(0.1)).toBe(false)
+const times = async (count: number, flush: () => Promise<boolean>): Promise<number> => {
+  let blocked = 0
+  for (let nth = 0; nth < count; nth += 1) if (await flush()) blocked += 1
+  return blocked
 }
 
 describe('a flush', () => {
-  it('blocks once eight in a row were quick, for one append alone, while nothing else is to be done', async () => {
+  it('blocks once eight in a row were quick and the loop had nothing else to do, but for each sixteenth', async () => {
     const on = rig()
-    await quick(on)
-    expect(await on.flush(0.1)).toBe(true)
-    expect(await on.flush(0.1, false)).toBe(false)
-    on.isIdle = false
+    expect(await times(8, async () => await on.flush(0.1))).toBe(0)
+    expect(await times(15, async () => await on.flush(0.1))).toBe(15)
     expect(await on.flush(0.1)).toBe(false)
-    on.isIdle = true
+    expect(await times(160, async () => await on.flush(0.1))).toBe(150)
+  })
+
+  it('never blocks while the loop has more to do than to wait for it, and learns of that within sixteen', async () => {
+    const on = rig()
+    await times(20, async () => await on.flush(0.1))
+    on.busyShare = 0.3
+    expect(await times(16, async () => await on.flush(0.1))).toBeLessThan(16)
+    expect(await times(50, async () => await on.flush(0.1))).toBe(0)
+    on.busyShare = 0.1
+    expect(await on.flush(0.1)).toBe(false)
     expect(await on.flush(0.1)).toBe(true)
   })
 
   it('goes to another thread again after one that was slow, until eight were quick', async () => {
     const on = rig()
-    await quick(on)
+    await times(8, async () => await on.flush(0.1))
     expect(await on.flush(5)).toBe(true)
-    await quick(on)
+    expect(await times(8, async () => await on.flush(0.1))).toBe(0)
     expect(await on.flush(0.1)).toBe(true)
   })
 
   it('on a slow disk never blocks', async () => {
     const on = rig()
-    for (let nth = 0; nth < 30; nth += 1) expect(await on.flush(1.5)).toBe(false)
+    expect(await times(50, async () => await on.flush(1.5))).toBe(0)
   })
 
   it('that fails says so, either way', async () => {
     const fd = openSync(join(tempDir(), 'file'), 'w')
-    const run = flusher({ isIdle: () => true, now: () => 0 })
-    for (let nth = 0; nth < 8; nth += 1) await run(fd, { alone: true })
+    const run = flusher({ now: () => 0, idleMs: () => 0 })
+    for (let nth = 0; nth < 9; nth += 1) await run(fd)
     closeSync(fd)
-    await expect(run(fd, { alone: true })).rejects.toThrowCode('EBADF')
-    await expect(run(fd, { alone: false })).rejects.toThrowCode('EBADF')
-  })
-})
-
-describe('a turn of the event loop', () => {
-  it('is idle only after it was measured, and short', async () => {
-    let now = 0
-    let tookMs = 0.05
-    let calls = 0
-    const turn = loopTurn(() => {
-      calls += 1
-      return calls % 2 === 1 ? now : (now += tookMs)
-    })
-    expect(turn.wasIdle()).toBe(false)
-    await turn.take()
-    expect(turn.wasIdle()).toBe(true)
-    tookMs = 0.5
-    await turn.take()
-    expect(turn.wasIdle()).toBe(false)
+    for (let nth = 0; nth < 20; nth += 1) await expect(run(fd)).rejects.toThrowCode('EBADF')
   })
 })

@@ -12,8 +12,6 @@ export interface Commit {
   readonly body: Uint8Array
   /** Stands behind the entries in the body, if there is one. */
   readonly state: HardState | null
-  /** One append fills it and nothing waits behind it. */
-  readonly alone: boolean
 }
 
 /** What the loop needs from its log. */
@@ -56,7 +54,6 @@ interface OpenCommit {
   readonly kind: 'commit'
   readonly index: bigint
   readonly term: bigint
-  appends: number
   count: number
   used: number
   buffer: Uint8Array
@@ -97,8 +94,7 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
     const { index, term, count, state } = job
     if (state !== null) add(job, encodeHardState(state))
     const body = job.buffer.subarray(0, job.used)
-    const alone = job.appends === 1 && queue.length === 0
-    await parts.commit({ index, term, count, body, state, alone })
+    await parts.commit({ index, term, count, body, state })
     body.fill(0)
     if (job.buffer.length <= KEPT_BUFFER_BYTES && spare.length < KEPT_BUFFERS) spare.push(job.buffer)
     job.resolve()
@@ -173,7 +169,6 @@ export function commitLoop(parts: CommitLoopParts): CommitLoop {
         job.buffer.set(data, job.used + ENTRY_OVERHEAD_BYTES)
         job.used += ENTRY_OVERHEAD_BYTES + data.length
       }
-      job.appends += 1
       job.count += entries.length
       job.state = state ?? job.state
       const last = entries.length === 1 ? first : first + BigInt(entries.length - 1)
@@ -196,7 +191,6 @@ function emptyCommit(index: bigint, term: bigint, buffer: Uint8Array): OpenCommi
     kind: 'commit',
     index,
     term,
-    appends: 0,
     count: 0,
     used: 0,
     buffer,

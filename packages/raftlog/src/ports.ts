@@ -84,11 +84,8 @@ export interface AppendHandle {
    * which the next append goes. It keeps none of the parts once it resolves.
    */
   readonly append: (parts: readonly Uint8Array[], zeros?: number) => Promise<void>
-  /**
-   * Resolves once everything appended so far is on stable storage. `alone` says that nothing else waits for the log, so
-   * an engine whose disk is quick may block for it rather than hand it over to another thread.
-   */
-  readonly sync: (options?: { readonly alone: boolean }) => Promise<void>
+  /** Resolves once everything appended so far is on stable storage. */
+  readonly sync: () => Promise<void>
   readonly close: () => Promise<void>
   /**
    * For media on which a flush costs more when the file has grown: zeros written ahead, which later appends overwrite.

@@ -76,8 +76,8 @@ export async function createSealedFile(
   const handle: AppendHandle =
     below === null || files.reuse === undefined ? await files.create(temporary) : await files.reuse(temporary)
   const blockBytes = handle.ahead?.blockBytes ?? 1
-  const sync: AppendHandle['sync'] = async (options) => {
-    await handle.sync(options)
+  const sync: AppendHandle['sync'] = async () => {
+    await handle.sync()
     isSynced = true
   }
   const discard = async (): Promise<void> => {

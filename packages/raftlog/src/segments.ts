@@ -96,7 +96,7 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     sizeBytes: file.sizeBytes(),
   })
   const list = (): readonly Segment[] => (active === null ? older : [...older, described(active)])
-  const write = async (file: SealedFile, { index, term, count, body, state: sent }: Omit<Commit, 'alone'>) => {
+  const write = async (file: SealedFile, { index, term, count, body, state: sent }: Commit) => {
     await file.write({ type: sent === null ? FRAME_TYPE.entries : FRAME_TYPE.state, count, index, term }, body)
   }
 
@@ -161,7 +161,7 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
     read: (range) => held(replay(log, list(), range)),
     state: () => state,
     commit: async (commit) => {
-      const { index, alone } = commit
+      const { index } = commit
       const { last } = terms
       if (index <= last().index) {
         const file = await publish(FILE_KIND.segment, positionAt(index - 1n), {
@@ -181,7 +181,7 @@ export function openSegments(log: LogContext, start: SegmentsStart, segmentBytes
       isBlank = false
       await write(active, commit)
       await active.fillAhead()
-      await active.sync({ alone })
+      await active.sync()
       lastTag = active.tag()
       committed(commit)
     },

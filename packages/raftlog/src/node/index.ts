@@ -16,7 +16,7 @@ export {
   type WebCryptoWrapperOptions,
   webCryptoWrapper,
 } from './keepers/web-crypto.ts'
-export { type NodeFilesOptions, nodeFiles } from './node-files.ts'
+export { nodeFiles } from './node-files.ts'
 export { createLog, type LogOptions, openLog } from './open-log.ts'
 export { systemClock, systemRandom } from './system.ts'
 export { type RepairDirectoryOptions, repairDirectory } from './tools/repair-directory.ts'

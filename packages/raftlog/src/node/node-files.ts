@@ -58,9 +58,9 @@ function appendHandle(
       }
       at += total
     },
-    sync: async (options) => {
+    sync: async () => {
       try {
-        await flush(handle.fd, options)
+        await flush(handle.fd)
       } catch (error) {
         throw systemError(error)
       }
@@ -128,18 +128,9 @@ async function openRegular(path: string, file: string, left: SpareBuffer): Promi
   })
 }
 
-/** Options of {@link nodeFiles}. */
-export interface NodeFilesOptions {
-  /**
-   * Whether the event loop has nothing else to do. Then a short flush that one append alone waits for may block it;
-   * unless given, none ever does.
-   */
-  readonly isIdle?: () => boolean
-}
-
 /** A log's files in a directory of the file system: files 0600, the directory 0700. */
-export function nodeFiles(directory: string, { isIdle = () => false }: NodeFilesOptions = {}): LogFiles {
-  const flush = flusher({ isIdle })
+export function nodeFiles(directory: string): LogFiles {
+  const flush = flusher()
   const left: SpareBuffer = { buffer: null }
   const path = (name: string): string => join(directory, name)
   return {

@@ -36,26 +36,23 @@ const KEY_MAX_AGE_MS = 10 * 60 * 1000
 const MAX_KEYS = 2
 
 /** The parts of a log in a directory. */
-export const logParts = (options: LogOptions): SealedLogParts => {
-  const turn = loopTurn()
-  return {
-    clusterId: options.clusterId,
-    logId: options.logId,
-    keys: options.keys,
-    wrapper: options.wrapper,
-    files: options.files ?? nodeFiles(options.directory, { isIdle: turn.wasIdle }),
-    suite: nodeCipherSuite,
-    random: options.random ?? systemRandom,
-    cache: dataKeyCache({
-      maxKeys: MAX_KEYS,
-      maxAgeMs: options.keyMaxAgeMs ?? KEY_MAX_AGE_MS,
-      clock: options.clock ?? systemClock,
-    }),
-    turn: turn.take,
-    ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
-    ...(options.anchoring === undefined ? {} : { anchoring: options.anchoring }),
-  }
-}
+export const logParts = (options: LogOptions): SealedLogParts => ({
+  clusterId: options.clusterId,
+  logId: options.logId,
+  keys: options.keys,
+  wrapper: options.wrapper,
+  files: options.files ?? nodeFiles(options.directory),
+  suite: nodeCipherSuite,
+  random: options.random ?? systemRandom,
+  cache: dataKeyCache({
+    maxKeys: MAX_KEYS,
+    maxAgeMs: options.keyMaxAgeMs ?? KEY_MAX_AGE_MS,
+    clock: options.clock ?? systemClock,
+  }),
+  turn: loopTurn,
+  ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
+  ...(options.anchoring === undefined ? {} : { anchoring: options.anchoring }),
+})
 
 /**
  * Creates an empty log in a directory and opens it. If it was cut short, repeat it: keys already kept are never replaced.

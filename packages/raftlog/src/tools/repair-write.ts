@@ -105,7 +105,7 @@ export async function writeRepaired(
   const put = async (part: (stretch: Stretch) => Stretch): Promise<void> => {
     for (const stretch of stretches.map(part).filter(({ from, to }) => from <= to)) {
       for await (const batch of batches(entriesOf(source, stretch, options.signal))) {
-        await segments.commit({ ...batch, state: null, alone: false })
+        await segments.commit({ ...batch, state: null })
       }
     }
   }
