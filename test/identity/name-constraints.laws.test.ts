@@ -2,10 +2,10 @@ import { parseCertificate } from '@leastwise/identity'
 import { createNodeKey } from '@leastwise/identity/node'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { readNameConstraints } from '../../packages/identity/src/certificate/name-constraints.ts'
 import { explicit } from '../../packages/identity/src/der/tags.ts'
 import { encodeElement, encodeSequence, encodeText } from '../../packages/identity/src/der/writer.ts'
-import { readNameConstraints } from '../../packages/identity/src/name-constraints.ts'
-import { isNamePermitted } from '../../packages/identity/src/name-constraints-match.ts'
+import { isNamePermitted } from '../../packages/identity/src/verifying/name-constraints-match.ts'
 import { CA, CN, forge, forgeName } from './forge.ts'
 
 const NAME = forgeName([CN, 'name'])

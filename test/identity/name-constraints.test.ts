@@ -1,10 +1,10 @@
 import { type AltName, type Certificate, type NameConstraints, parseCertificate } from '@leastwise/identity'
 import { createNodeKey } from '@leastwise/identity/node'
 import { describe, expect, it } from 'vitest'
+import { MAX_NAME_SUBTREES } from '../../packages/identity/src/certificate/name-constraints.ts'
 import { explicit } from '../../packages/identity/src/der/tags.ts'
 import { encodeElement, encodeSequence, encodeText, encodeUnsigned } from '../../packages/identity/src/der/writer.ts'
-import { MAX_NAME_SUBTREES } from '../../packages/identity/src/name-constraints.ts'
-import { isNamePermitted, isPermitted } from '../../packages/identity/src/name-constraints-match.ts'
+import { isNamePermitted, isPermitted } from '../../packages/identity/src/verifying/name-constraints-match.ts'
 import { CA, CN, forge, forgeName, LEAF, O, OU } from './forge.ts'
 import { altNames, email, ip, uri } from './intermediate-support.ts'
 

@@ -1,9 +1,9 @@
 import { parseCertificate, parseClusterId, parseNodeId, parseNodeSubject } from '@leastwise/identity'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { readName } from '../../packages/identity/src/certificate/name.ts'
 import { openDer } from '../../packages/identity/src/der/reader.ts'
-import { readName } from '../../packages/identity/src/name.ts'
-import { encodeNodeSubject } from '../../packages/identity/src/node-identity.ts'
+import { encodeNodeSubject } from '../../packages/identity/src/membership/node-identity.ts'
 import { codeOf, ENGINES } from './forge.ts'
 
 const id = fc.string({

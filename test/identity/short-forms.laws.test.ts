@@ -1,5 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import {
+  enterExtension,
+  enterShortExtension,
+  enterValue,
+} from '../../packages/identity/src/certificate/extension-head.ts'
+import { readExtensions } from '../../packages/identity/src/certificate/extensions.ts'
+import { readName, skipAttribute, skipName, skipShortAttribute } from '../../packages/identity/src/certificate/name.ts'
 import { type DerReader, openDer } from '../../packages/identity/src/der/reader.ts'
 import {
   IA5_STRING,
@@ -11,9 +18,6 @@ import {
   UTF8_STRING,
 } from '../../packages/identity/src/der/tags.ts'
 import { encodeElement, encodeOctets, encodeOid, encodeSequence, TRUE } from '../../packages/identity/src/der/writer.ts'
-import { enterExtension, enterShortExtension, enterValue } from '../../packages/identity/src/extension-head.ts'
-import { readExtensions } from '../../packages/identity/src/extensions.ts'
-import { readName, skipAttribute, skipName, skipShortAttribute } from '../../packages/identity/src/name.ts'
 import { codeOf } from './forge.ts'
 
 // What is compared at once in its usual form must mean the same as when it is read element by element, whatever comes.

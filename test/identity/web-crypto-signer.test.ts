@@ -18,7 +18,7 @@ import { createRoot } from '@leastwise/identity/x509'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { signatureAlgorithmOf } from '../../packages/identity/src/algorithms.ts'
-import { encodeEcdsaSignature } from '../../packages/identity/src/ecdsa-signature.ts'
+import { encodeEcdsaSignature } from '../../packages/identity/src/certificate/ecdsa-signature.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { testClusterId, testNodeId } from '../support/test-authority.ts'
 

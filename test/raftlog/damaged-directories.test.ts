@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { clearWrapper, openSealedLog, RaftLogError } from '@leastwise/raftlog'
 import { describe, expect, it } from 'vitest'
-import { MAX_BODY_BYTES } from '../../packages/raftlog/src/frame.ts'
+import { MAX_BODY_BYTES } from '../../packages/raftlog/src/format/frame.ts'
 import { FIXTURE_NAMES, type Fixture, fixture, IDENTITY } from './damaged-fixtures.ts'
 import { partsOn, text } from './log-support.ts'
 import {

@@ -15,10 +15,15 @@ import {
 import { nodeCipherSuite as suite } from '@leastwise/raftlog/node'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { deriveFileKey } from '../../packages/raftlog/src/data-key.ts'
-import { isLifeOver } from '../../packages/raftlog/src/file-header.ts'
-import { parseFileName, segmentName, snapshotName, temporaryName } from '../../packages/raftlog/src/file-names.ts'
-import { decodeHardState, encodeHardState, MAX_STATE_BYTES } from '../../packages/raftlog/src/hard-state.ts'
+import { isLifeOver } from '../../packages/raftlog/src/format/file-header.ts'
+import {
+  parseFileName,
+  segmentName,
+  snapshotName,
+  temporaryName,
+} from '../../packages/raftlog/src/format/file-names.ts'
+import { decodeHardState, encodeHardState, MAX_STATE_BYTES } from '../../packages/raftlog/src/format/hard-state.ts'
+import { deriveFileKey } from '../../packages/raftlog/src/keys/data-key.ts'
 import { termRuns } from '../../packages/raftlog/src/term-runs.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { anyOf, combineShares, type RandomSource, splitUnlockKey, unlockKeyWrapper } from '@leastwise/raftlog'
 import { allowWeakScryptCost, kmsWrapper, passphraseWrapper } from '@leastwise/raftlog/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openBox } from '../../packages/raftlog/src/secretbox.ts'
+import { openBox } from '../../packages/raftlog/src/keys/secretbox.ts'
 import { startPlugIn } from './keepers-plug-in.ts'
 
 const FILE = join(import.meta.dirname, '../vectors/raftlog/keepers/keepers.json')

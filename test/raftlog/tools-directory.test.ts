@@ -15,7 +15,7 @@ import {
   systemRandom,
 } from '@leastwise/raftlog/node'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { MAX_BODY_BYTES, MAX_FRAME_BYTES } from '../../packages/raftlog/src/frame.ts'
+import { MAX_BODY_BYTES, MAX_FRAME_BYTES } from '../../packages/raftlog/src/format/frame.ts'
 import { manualClock } from '../support/manual-clock.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { utf8 } from './log-support.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { clearWrapper, createSealedLog, openSealedLog, type RandomSource, unlockKeyWrapper } from '@leastwise/raftlog'
 import { describe, expect, it } from 'vitest'
-import { openBox } from '../../packages/raftlog/src/secretbox.ts'
+import { openBox } from '../../packages/raftlog/src/keys/secretbox.ts'
 import { type CrashDisk, crashDisk } from './crash-disk.ts'
 import { partsOn, readAll, text, utf8 } from './log-support.ts'
 

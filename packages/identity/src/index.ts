@@ -1,20 +1,16 @@
 export type { AddressClass } from './address/classify.ts'
 export { classifyAddress, isClosedAddress } from './address/classify.ts'
 export type { KeyType, NodeKeyType, SignatureAlgorithm } from './algorithms.ts'
-export type { AltName } from './alt-names.ts'
-export type { Authority, AuthorityParts } from './authority.ts'
-export { openAuthority } from './authority.ts'
-export type { AuthorityCommand, AuthorityEvent, AuthorityState } from './authority-state.ts'
-export { authorityEvents, authorityLife } from './authority-state.ts'
-export type { Authorizer } from './authorizer.ts'
-export { allOf, allowRoles, inCluster, mayRenew, member } from './authorizer.ts'
-export type { Certificate } from './certificate.ts'
-export { MAX_CERTIFICATE_BYTES, parseCertificate } from './certificate.ts'
-export { formatCertificateChain, MAX_CHAIN_CERTIFICATES, parseCertificateChain } from './chain.ts'
+export type { AltName } from './certificate/alt-names.ts'
+export type { Certificate } from './certificate/certificate.ts'
+export { MAX_CERTIFICATE_BYTES, parseCertificate } from './certificate/certificate.ts'
+export type { Extensions, KeyUsage } from './certificate/extensions.ts'
+export { CLIENT_AUTH, SERVER_AUTH } from './certificate/extensions.ts'
+export type { DistinguishedName, NameAttribute } from './certificate/name.ts'
+export type { NameConstraints, NameSubtree } from './certificate/name-constraints.ts'
+export type { Validity } from './certificate/validity.ts'
 export type { Crl, CrlOptions } from './crl/crl.ts'
 export { createCrl, MAX_CRL_ENTRIES } from './crl/crl.ts'
-export type { Csr } from './csr.ts'
-export { createCsr, MAX_CSR_BYTES, parseCsr, verifyCsr } from './csr.ts'
 export type { IdentityErrorCode, IdentityErrorOptions } from './errors.ts'
 export { IDENTITY_ERROR_CODES, IdentityError } from './errors.ts'
 export type {
@@ -60,8 +56,6 @@ export { MAX_EVICTION_LIST_BYTES, MAX_EVICTION_LIST_LIFE_MS } from './eviction/l
 export type { ListSigner, VerifyEvictionListOptions } from './eviction/signed-list.ts'
 export { signEvictionList, verifyEvictionList } from './eviction/signed-list.ts'
 export { decodeEvictionView, encodeEvictionView, MAX_EVICTION_VIEW_BYTES } from './eviction/view-codec.ts'
-export type { Extensions, KeyUsage } from './extensions.ts'
-export { CLIENT_AUTH, SERVER_AUTH } from './extensions.ts'
 export { decodeCfsslAnswer, MAX_CFSSL_ANSWER_BYTES } from './external/cfssl-answer.ts'
 export type { CfsslRequestOptions } from './external/cfssl-request.ts'
 export { encodeAuthenticatedRequest, encodeCfsslRequest, encodeCrossSignRequest } from './external/cfssl-request.ts'
@@ -85,13 +79,29 @@ export {
 } from './intermediate/intermediate-grant.ts'
 export { managerOfIntermediate, ofEvictedManager } from './intermediate/intermediate-manager.ts'
 export { issueIntermediate } from './intermediate/issue-intermediate.ts'
-export type { Grant, IssueOptions } from './issue.ts'
-export { allowShortLifetime, issueCertificate, longestLifetimeMs } from './issue.ts'
-export type { PathRules } from './issuer-rules.ts'
-export { DEFAULT_LIFETIME_MS, MAX_BACKDATE_MS, MIN_LIFETIME_MS } from './lifetime.ts'
-export { EVICTION_MARGIN_MS, MAX_NODES, MAX_REASON_LENGTH, membership, membershipEvents } from './membership.ts'
-export type { MembershipCommand, MembershipEvent } from './membership-events.ts'
-export type { Membership } from './membership-state.ts'
+export type { Authority, AuthorityParts } from './issuing/authority.ts'
+export { openAuthority } from './issuing/authority.ts'
+export type { AuthorityCommand, AuthorityEvent, AuthorityState } from './issuing/authority-state.ts'
+export { authorityEvents, authorityLife } from './issuing/authority-state.ts'
+export type { Csr } from './issuing/csr.ts'
+export { createCsr, MAX_CSR_BYTES, parseCsr, verifyCsr } from './issuing/csr.ts'
+export type { Grant, IssueOptions } from './issuing/issue.ts'
+export { allowShortLifetime, issueCertificate, longestLifetimeMs } from './issuing/issue.ts'
+export type { PathRules } from './issuing/issuer-rules.ts'
+export { DEFAULT_LIFETIME_MS, MAX_BACKDATE_MS, MIN_LIFETIME_MS } from './issuing/lifetime.ts'
+export type { SelfSignedRootOptions } from './issuing/self-signed-root.ts'
+export { selfSignedRoot } from './issuing/self-signed-root.ts'
+export type { SubtleSigning, SubtleSigningAlgorithm, WebCryptoSignerParts } from './issuing/web-crypto-signer.ts'
+export { webCryptoSigner } from './issuing/web-crypto-signer.ts'
+export {
+  EVICTION_MARGIN_MS,
+  MAX_NODES,
+  MAX_REASON_LENGTH,
+  membership,
+  membershipEvents,
+} from './membership/membership.ts'
+export type { MembershipCommand, MembershipEvent } from './membership/membership-events.ts'
+export type { Membership } from './membership/membership-state.ts'
 export {
   changedNodes,
   evictionOf,
@@ -100,13 +110,17 @@ export {
   listNodes,
   nodeOf,
   unsignedNodes,
-} from './membership-state.ts'
-export type { DistinguishedName, NameAttribute } from './name.ts'
-export type { NameConstraints, NameSubtree } from './name-constraints.ts'
-export type { ClusterId, NodeId, NodeSubject, Role } from './node-identity.ts'
-export { parseClusterId, parseNodeId, parseNodeSubject } from './node-identity.ts'
-export type { Availability, CertificateStatus, EvictionRecord, LiveCertificate, NodeRecord } from './node-record.ts'
-export { MAX_LIVE_CERTIFICATES } from './node-record.ts'
+} from './membership/membership-state.ts'
+export type { ClusterId, NodeId, NodeSubject, Role } from './membership/node-identity.ts'
+export { parseClusterId, parseNodeId, parseNodeSubject } from './membership/node-identity.ts'
+export type {
+  Availability,
+  CertificateStatus,
+  EvictionRecord,
+  LiveCertificate,
+  NodeRecord,
+} from './membership/node-record.ts'
+export { MAX_LIVE_CERTIFICATES } from './membership/node-record.ts'
 export type { OperatorGrant } from './operator/issue-operator.ts'
 export {
   DEFAULT_OPERATOR_LIFETIME_MS,
@@ -128,8 +142,6 @@ export {
 } from './operator/operators.ts'
 export type { OperatorIdentity, VerifyOperatorOptions } from './operator/verify-operator.ts'
 export { verifyOperator } from './operator/verify-operator.ts'
-export type { Poke } from './poke.ts'
-export { createPoke } from './poke.ts'
 export type {
   Clock,
   Decider,
@@ -167,14 +179,16 @@ export type { DueOptions } from './renewal/due.ts'
 export { DEFAULT_BATCH_SIZE, DEFAULT_BATCH_SPACING_MS, dueRenewals, MAX_SCHEDULE_SLEEP_MS } from './renewal/due.ts'
 export type { OverlongOptions, ShorteningOptions } from './renewal/overlong.ts'
 export { DEFAULT_SHORTENING_WINDOW, isOverlong, nextToShorten, overlongNodes } from './renewal/overlong.ts'
+export type { Poke } from './renewal/poke.ts'
+export { createPoke } from './renewal/poke.ts'
+export type { RenewalOptions, RenewalState } from './renewal/renewal.ts'
+export { MAX_SLEEP_MS, POKE_SPACING_MS, renewals } from './renewal/renewal.ts'
+export type { RetryOptions } from './renewal/renewal-schedule.ts'
+export { RENEWAL_BASE_MS, RENEWAL_CAP_MS, renewalDelay, retryDelay } from './renewal/renewal-schedule.ts'
 export type { Schedule, ScheduleOptions } from './renewal/schedule.ts'
 export { createSchedule, MAX_SCHEDULED } from './renewal/schedule.ts'
 export type { ClockReading, ClockSkew, SkewSample } from './renewal/skew.ts'
 export { certainSkewMs, isSkewed, issuerClock, measureSkew, SKEW_TOLERANCE_MS } from './renewal/skew.ts'
-export type { RenewalOptions, RenewalState } from './renewal.ts'
-export { MAX_SLEEP_MS, POKE_SPACING_MS, renewals } from './renewal.ts'
-export type { RetryOptions } from './renewal-schedule.ts'
-export { RENEWAL_BASE_MS, RENEWAL_CAP_MS, renewalDelay, retryDelay } from './renewal-schedule.ts'
 export type { IssuingParts } from './rotation/bundles.ts'
 export {
   issuingPartsOf,
@@ -218,8 +232,6 @@ export type { BridgeTrust } from './rotation/self-issued-bridges.ts'
 export { selfIssuedBridges } from './rotation/self-issued-bridges.ts'
 export type { Straggler, StragglerReason } from './rotation/stragglers.ts'
 export { countBehind, evictionsDue, stragglersOf } from './rotation/stragglers.ts'
-export type { SelfSignedRootOptions } from './self-signed-root.ts'
-export { selfSignedRoot } from './self-signed-root.ts'
 export type { SpiffeAuthorizer, SpiffePeer } from './spiffe/authorizers.ts'
 export { allowSpiffeIds, inTrustDomain, underSpiffePath } from './spiffe/authorizers.ts'
 export type { SpiffeBundle } from './spiffe/bundle.ts'
@@ -238,19 +250,19 @@ export {
 } from './spiffe/spiffe-id.ts'
 export type { SvidIdentity, SyncVerifySvidOptions, TrustDomainRoots, VerifySvidOptions } from './spiffe/verify-svid.ts'
 export { verifySvid, verifySvidSync } from './spiffe/verify-svid.ts'
-export type { TrustBundle } from './trust-bundle.ts'
+export type { Authorizer } from './verifying/authorizer.ts'
+export { allOf, allowRoles, inCluster, mayRenew, member } from './verifying/authorizer.ts'
+export { formatCertificateChain, MAX_CHAIN_CERTIFICATES, parseCertificateChain } from './verifying/chain.ts'
+export type { TrustBundle } from './verifying/trust-bundle.ts'
 export {
   MAX_TRUST_BUNDLE_BYTES,
   MAX_TRUST_BUNDLE_ROOTS,
   parseTrustBundle,
   verifyTrustBundleRoots,
-} from './trust-bundle.ts'
-export type { Validity } from './validity.ts'
-export type { PeerIdentity, SyncVerifyPeerOptions, VerifyPeerOptions } from './verify.ts'
-export { verifyPeer, verifyPeerSync } from './verify.ts'
-export type { SyncVerifyPathOptions, VerifiedPath, VerifyPathOptions } from './verify-path.ts'
-export { verifyPath, verifyPathSync } from './verify-path.ts'
-export type { SubtleSigning, SubtleSigningAlgorithm, WebCryptoSignerParts } from './web-crypto-signer.ts'
-export { webCryptoSigner } from './web-crypto-signer.ts'
+} from './verifying/trust-bundle.ts'
+export type { PeerIdentity, SyncVerifyPeerOptions, VerifyPeerOptions } from './verifying/verify.ts'
+export { verifyPeer, verifyPeerSync } from './verifying/verify.ts'
+export type { SyncVerifyPathOptions, VerifiedPath, VerifyPathOptions } from './verifying/verify-path.ts'
+export { verifyPath, verifyPathSync } from './verifying/verify-path.ts'
 export type { Zone } from './zone.ts'
 export { parseZone } from './zone.ts'

@@ -1,7 +1,7 @@
 import { base64Length, decodedLength, readBase64Groups, readLastGroup, writeBase64 } from './base64.ts'
+import { allocate } from './certificate/page.ts'
 import type { Refusal } from './der/reader.ts'
 import { IdentityError } from './errors.ts'
-import { allocate } from './page.ts'
 
 /** What a block holds, as its boundary lines say. */
 export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL'

@@ -7,8 +7,8 @@ import {
   type Snapshot,
 } from './entry.ts'
 import { RaftLogError } from './errors.ts'
-import { isLogId } from './file-header.ts'
-import type { HardState } from './hard-state.ts'
+import { isLogId } from './format/file-header.ts'
+import type { HardState } from './format/hard-state.ts'
 
 /** Refuses entries that no frame can hold; the same rules for every engine. */
 export function checkEntries(entries: readonly Uint8Array[]): void {

@@ -1,7 +1,7 @@
 import { GROUP_COMMIT_BYTES, MAX_FRAME_ENTRIES } from './entry.ts'
 import { RaftLogError } from './errors.ts'
-import { ENTRY_OVERHEAD_BYTES } from './frame.ts'
-import { encodeHardState, type HardState } from './hard-state.ts'
+import { ENTRY_OVERHEAD_BYTES } from './format/frame.ts'
+import { encodeHardState, type HardState } from './format/hard-state.ts'
 import type { Appended } from './sealed-log.ts'
 
 /** One group commit, ready to be sealed. */

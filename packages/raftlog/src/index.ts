@@ -33,7 +33,6 @@ export { BACKUP_VERSION, type BackupHeader, MAX_BACKUP_KEY_BYTES } from './backu
 export { type BackupOptions, type BackupReceipt, type BackupSource, createBackup } from './backup/create-backup.ts'
 export { type RestoredBackup, type RestoreOptions, restoreBackup } from './backup/restore-backup.ts'
 export { type VerifiedBackup, type VerifyBackupOptions, verifyBackup } from './backup/verify-backup.ts'
-export { createDek, DEK_BYTES, dekId } from './data-key.ts'
 export {
   type Entry,
   GROUP_COMMIT_BYTES,
@@ -53,6 +52,7 @@ export {
   type Rollback,
   type RollbackPlace,
 } from './errors.ts'
+export { createSealedLog, openSealedLog, SEGMENT_BYTES, type SealedLogParts } from './files/file-log.ts'
 export {
   type DecodedHeader,
   decodeHeader,
@@ -62,8 +62,7 @@ export {
   type FileKind,
   FORMAT_VERSION,
   verifyHeader,
-} from './file-header.ts'
-export { createSealedLog, openSealedLog, SEGMENT_BYTES, type SealedLogParts } from './file-log.ts'
+} from './format/file-header.ts'
 export {
   decodeFrameHead,
   encodeFrameHead,
@@ -75,12 +74,13 @@ export {
   openFrame,
   type SealedFrame,
   sealFrame,
-} from './frame.ts'
-export type { HardState } from './hard-state.ts'
+} from './format/frame.ts'
+export type { HardState } from './format/hard-state.ts'
 export { anyOf, keepersOf, MAX_KEEPERS } from './keepers/any-of.ts'
 export { MAX_SHARES, type ShareLabel } from './keepers/share-text.ts'
 export { combineShares, describeShare, type SplitOptions, splitUnlockKey } from './keepers/unlock-shares.ts'
-export { clearWrapper, UNLOCK_KEY_BYTES, unlockKeyWrapper } from './key-wrapper.ts'
+export { createDek, DEK_BYTES, dekId } from './keys/data-key.ts'
+export { clearWrapper, UNLOCK_KEY_BYTES, unlockKeyWrapper } from './keys/key-wrapper.ts'
 export {
   decodeKeyring,
   encodeKeyring,
@@ -90,7 +90,8 @@ export {
   openKeyring,
   type WrappedKey,
   wrapKeyring,
-} from './keyring.ts'
+} from './keys/keyring.ts'
+export { type DekEvent, type DekState, stepRotation } from './keys/rotation.ts'
 export { memoryLog } from './memory-log.ts'
 export type {
   Aead,
@@ -106,7 +107,6 @@ export type {
   ReadHandle,
   WriteAhead,
 } from './ports.ts'
-export { type DekEvent, type DekState, stepRotation } from './rotation.ts'
 export type {
   Appended,
   AppendOptions,

@@ -12,7 +12,7 @@ import {
   settledIndex,
 } from './append-rules.ts'
 import type { Entry, Snapshot } from './entry.ts'
-import type { HardState } from './hard-state.ts'
+import type { HardState } from './format/hard-state.ts'
 import type { EntryRange, SealedLog } from './sealed-log.ts'
 
 /**

@@ -1,5 +1,5 @@
 import type { Entry, Position, Snapshot } from './entry.ts'
-import type { HardState } from './hard-state.ts'
+import type { HardState } from './format/hard-state.ts'
 import type { KeyWrapper } from './ports.ts'
 
 /** The indices that an append was given. */

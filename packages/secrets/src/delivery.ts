@@ -1,4 +1,4 @@
-import type { GrantReference } from './catalogue-events.ts'
+import type { GrantReference } from './catalogue/catalogue-events.ts'
 import { SecretsError } from './errors.ts'
 import { checkId, checkValueSize } from './limits.ts'
 import type { SecretMount, SecretReader } from './ports.ts'

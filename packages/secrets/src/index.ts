@@ -10,9 +10,9 @@ export {
   MAX_TASK_SECRETS,
 } from './assignment-set.ts'
 export type { AssignedSecret, AssignedTask, Assignments } from './assignments.ts'
-export { secretCatalogue } from './catalogue.ts'
-export type { GrantReference, SecretCatalogueCommand, SecretCatalogueEvent } from './catalogue-events.ts'
-export type { SecretDetails, SecretSummary } from './catalogue-queries.ts'
+export { secretCatalogue } from './catalogue/catalogue.ts'
+export type { GrantReference, SecretCatalogueCommand, SecretCatalogueEvent } from './catalogue/catalogue-events.ts'
+export type { SecretDetails, SecretSummary } from './catalogue/catalogue-queries.ts'
 export {
   assignmentsOf,
   catalogueHistory,
@@ -20,8 +20,8 @@ export {
   inspectSecret,
   listSecrets,
   secretByName,
-} from './catalogue-queries.ts'
-export type { GrantedTask, SecretCatalogueState } from './catalogue-state.ts'
+} from './catalogue/catalogue-queries.ts'
+export type { GrantedTask, SecretCatalogueState } from './catalogue/catalogue-state.ts'
 export type { Consumer, DeliveryPlan, PlannedFile } from './delivery.ts'
 export { checkFiles, deliver, planDelivery, withdraw, withdrawExcept } from './delivery.ts'
 export type { SecretsErrorCode, SecretsErrorFacts } from './errors.ts'

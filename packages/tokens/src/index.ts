@@ -4,10 +4,10 @@ export type { Id } from './id.ts'
 export { createId, parseId } from './id.ts'
 export type { JoinToken, JoinTokenParts, ParsedJoinToken } from './join-token.ts'
 export { createJoinToken, formatJoinToken, MAX_JOIN_TOKEN_CHARS, parseJoinToken } from './join-token.ts'
-export { redact } from './leak-redaction.ts'
-export type { Leak, LeakScanner } from './leak-scanner.ts'
-export { createLeakScanner, findLeaks } from './leak-scanner.ts'
-export type { LeakKind } from './leak-shape.ts'
+export { redact } from './leaks/leak-redaction.ts'
+export type { Leak, LeakScanner } from './leaks/leak-scanner.ts'
+export { createLeakScanner, findLeaks } from './leaks/leak-scanner.ts'
+export type { LeakKind } from './leaks/leak-shape.ts'
 export {
   EXHAUSTED_KEPT_MS,
   MAX_PRUNED_AT_ONCE,
@@ -17,7 +17,7 @@ export {
   MIN_REDEMPTIONS_REMEMBERED,
 } from './limits.ts'
 export type { Decider, Digest, RandomSource } from './ports.ts'
-export { tokenRegistry } from './registry.ts'
+export { tokenRegistry } from './registry/registry.ts'
 export type {
   MintToken,
   PruneTokens,
@@ -32,9 +32,9 @@ export type {
   TokensPruned,
   TokensRetired,
   TokenTerms,
-} from './registry-messages.ts'
-export type { Redemption, TokenRecord, TokenRegistry, TokenState } from './registry-state.ts'
-export { findToken, listTokens, redemptionOf } from './registry-state.ts'
+} from './registry/registry-messages.ts'
+export type { Redemption, TokenRecord, TokenRegistry, TokenState } from './registry/registry-state.ts'
+export { findToken, listTokens, redemptionOf } from './registry/registry-state.ts'
 export type { Role } from './role.ts'
 export type { TokenHash } from './token-hash.ts'
 export { hashPublicKey, hashTokenSecret } from './token-hash.ts'

@@ -1,13 +1,13 @@
 import { encodeSignatureAlgorithm, signatureAlgorithmOf } from '../algorithms.ts'
-import type { Authority } from '../authority.ts'
 import { formatHex } from '../bytes.ts'
+import { AUTHORITY_KEY_ID } from '../certificate/extensions.ts'
 import { explicit, implicit, SEQUENCE } from '../der/tags.ts'
 import { encodeElement, encodeSequence, encodeSigned, encodeTime, encodeUnsigned } from '../der/writer.ts'
 import { IdentityError } from '../errors.ts'
 import type { CertificateEviction, Eviction } from '../eviction/eviction.ts'
 import { checkEviction, REASON_CODES } from '../eviction/eviction-codec.ts'
-import { AUTHORITY_KEY_ID } from '../extensions.ts'
-import { encodeExtension } from '../leaf-profile.ts'
+import type { Authority } from '../issuing/authority.ts'
+import { encodeExtension } from '../issuing/leaf-profile.ts'
 import { formatPem } from '../pem.ts'
 
 /** What a CRL says besides its entries. */

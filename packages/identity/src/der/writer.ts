@@ -1,4 +1,4 @@
-import { allocate } from '../page.ts'
+import { allocate } from '../certificate/page.ts'
 import {
   BIT_STRING,
   BOOLEAN,

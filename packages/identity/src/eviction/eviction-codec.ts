@@ -1,6 +1,6 @@
 import { formatHex } from '../bytes.ts'
 import { IdentityError } from '../errors.ts'
-import { parseNodeId } from '../node-identity.ts'
+import { parseNodeId } from '../membership/node-identity.ts'
 import type { Eviction, EvictionReason } from './eviction.ts'
 
 /** The numbers of RFC 5280 section 5.3.1. */

@@ -1,6 +1,6 @@
-import type { ClusterId } from '../node-identity.ts'
-import { createPoke, type Poke } from '../poke.ts'
+import type { ClusterId } from '../membership/node-identity.ts'
 import type { Clock, Digest, RandomSource } from '../ports.ts'
+import { createPoke, type Poke } from '../renewal/poke.ts'
 import { sleepOrWake } from '../renewal/sleep-or-wake.ts'
 import type { Eviction } from './eviction.ts'
 import { type EvictionBook, evictionsSince, packedIn, RESTORED_LEAP } from './eviction-book.ts'

@@ -1,4 +1,4 @@
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
 import { managerOfIntermediate } from '../intermediate/intermediate-manager.ts'
 import type { EvictionSubject } from './eviction.ts'

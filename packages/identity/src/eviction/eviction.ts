@@ -1,4 +1,4 @@
-import type { NodeId } from '../node-identity.ts'
+import type { NodeId } from '../membership/node-identity.ts'
 import { type Placed, place } from './buckets.ts'
 
 /** Why somebody or something is evicted, in the words of RFC 5280 section 5.3.1. */

@@ -1,7 +1,7 @@
-import { EVICTION_MARGIN_MS } from '../membership.ts'
-import type { MembershipEvent } from '../membership-events.ts'
-import { type Membership, nodeOf } from '../membership-state.ts'
-import { type LiveCertificate, MAX_LIVE_CERTIFICATES } from '../node-record.ts'
+import { EVICTION_MARGIN_MS } from '../membership/membership.ts'
+import type { MembershipEvent } from '../membership/membership-events.ts'
+import { type Membership, nodeOf } from '../membership/membership-state.ts'
+import { type LiveCertificate, MAX_LIVE_CERTIFICATES } from '../membership/node-record.ts'
 import type { Eviction, EvictionReason } from './eviction.ts'
 
 const SECOND_MS = 1000

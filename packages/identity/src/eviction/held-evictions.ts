@@ -1,6 +1,6 @@
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
-import type { ClusterId } from '../node-identity.ts'
+import type { ClusterId } from '../membership/node-identity.ts'
 import type { Digest, SignatureVerifier } from '../ports.ts'
 import { MAX_EVICTIONS } from './eviction-book.ts'
 import { malformed } from './eviction-codec.ts'

@@ -1,8 +1,8 @@
 import type { SignatureAlgorithm } from '../algorithms.ts'
-import { MAX_CERTIFICATE_BYTES } from '../certificate.ts'
-import { MAX_CHAIN_CERTIFICATES } from '../chain.ts'
+import { MAX_CERTIFICATE_BYTES } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
-import { type ClusterId, parseClusterId } from '../node-identity.ts'
+import { type ClusterId, parseClusterId } from '../membership/node-identity.ts'
+import { MAX_CHAIN_CERTIFICATES } from '../verifying/chain.ts'
 import type { Eviction } from './eviction.ts'
 import { MAX_EVICTIONS } from './eviction-book.ts'
 import {

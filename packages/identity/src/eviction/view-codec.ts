@@ -1,5 +1,5 @@
 import { IdentityError } from '../errors.ts'
-import type { ClusterId } from '../node-identity.ts'
+import type { ClusterId } from '../membership/node-identity.ts'
 import type { Digest } from '../ports.ts'
 import { BUCKETS, emptyBuckets, occupied, withBuckets } from './buckets.ts'
 import { MAX_EVICTIONS } from './eviction-book.ts'

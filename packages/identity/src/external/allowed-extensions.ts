@@ -5,7 +5,7 @@ import {
   KEY_USAGE,
   SUBJECT_ALT_NAME,
   SUBJECT_KEY_ID,
-} from '../extensions.ts'
+} from '../certificate/extensions.ts'
 import type { ListedExtension } from './extension-list.ts'
 import { mismatch } from './issued-mismatch.ts'
 

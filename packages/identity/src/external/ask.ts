@@ -1,4 +1,4 @@
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
 import { decodeCfsslAnswer, MAX_CFSSL_ANSWER_BYTES } from './cfssl-answer.ts'
 import { encodeAuthenticatedRequest } from './cfssl-request.ts'

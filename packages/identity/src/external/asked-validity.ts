@@ -1,7 +1,7 @@
+import type { Validity } from '../certificate/validity.ts'
 import { IdentityError } from '../errors.ts'
-import { allowShortLifetime, type Grant } from '../issue.ts'
-import { backdateFor, MAX_BACKDATE_MS, MIN_LIFETIME_MS } from '../lifetime.ts'
-import type { Validity } from '../validity.ts'
+import { allowShortLifetime, type Grant } from '../issuing/issue.ts'
+import { backdateFor, MAX_BACKDATE_MS, MIN_LIFETIME_MS } from '../issuing/lifetime.ts'
 
 const SECOND_MS = 1000
 

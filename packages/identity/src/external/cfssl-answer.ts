@@ -1,4 +1,4 @@
-import { type Certificate, parseCertificate } from '../certificate.ts'
+import { type Certificate, parseCertificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
 import type { HttpAnswer } from './ports.ts'
 

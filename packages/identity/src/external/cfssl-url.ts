@@ -1,5 +1,5 @@
 import { parseIpAddress } from '../address/parse.ts'
-import { isDnsName } from '../certified-names.ts'
+import { isDnsName } from '../certificate/certified-names.ts'
 import { IdentityError } from '../errors.ts'
 
 declare const cfsslUrl: unique symbol

@@ -1,6 +1,6 @@
 import { encodeSignatureAlgorithm, signatureAlgorithmOf } from '../algorithms.ts'
 import { equalBytes } from '../bytes.ts'
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { explicit } from '../der/tags.ts'
 import { encodeBitString, encodeElement, encodeSequence, encodeUnsigned } from '../der/writer.ts'
 import { IdentityError } from '../errors.ts'

@@ -1,8 +1,8 @@
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import { SUBJECT_ALT_NAME } from '../certificate/extensions.ts'
 import { enter, openDer, type Refusal, readContent, skipAny } from '../der/reader.ts'
 import { explicit, OCTET_STRING, SEQUENCE } from '../der/tags.ts'
 import { readDefaultFalse, readOid } from '../der/values.ts'
-import { SUBJECT_ALT_NAME } from '../extensions.ts'
 
 /** An extension as it stands in a certificate. */
 export interface ListedExtension {

@@ -1,7 +1,7 @@
-import type { Authority } from '../authority.ts'
-import type { Certificate } from '../certificate.ts'
-import type { Csr } from '../csr.ts'
-import { type Grant, type IssueOptions, issueCertificate } from '../issue.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import type { Authority } from '../issuing/authority.ts'
+import type { Csr } from '../issuing/csr.ts'
+import { type Grant, type IssueOptions, issueCertificate } from '../issuing/issue.ts'
 
 /** When, and for how long the caller waits. */
 export interface SigningOptions {

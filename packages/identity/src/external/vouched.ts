@@ -1,8 +1,8 @@
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
-import { NODE_RULES } from '../issuer-rules.ts'
-import { findPaths, type TrustPath } from '../path.ts'
+import { NODE_RULES } from '../issuing/issuer-rules.ts'
 import type { SignatureVerifier } from '../ports.ts'
+import { findPaths, type TrustPath } from '../verifying/path.ts'
 
 /** Who may have signed a certificate that came from outside. */
 export interface Vouchers {

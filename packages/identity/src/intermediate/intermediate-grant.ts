@@ -1,5 +1,5 @@
-import type { Certificate } from '../certificate.ts'
-import type { Role } from '../node-identity.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import type { Role } from '../membership/node-identity.ts'
 import type { TrustDomain } from '../spiffe/spiffe-id.ts'
 import type { Zone } from '../zone.ts'
 

@@ -1,7 +1,7 @@
-import type { Certificate } from '../certificate.ts'
-import { isEvicted, type Membership } from '../membership-state.ts'
-import { COMMON_NAME, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../name.ts'
-import { isNodeId, type NodeId } from '../node-identity.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import { COMMON_NAME, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../certificate/name.ts'
+import { isEvicted, type Membership } from '../membership/membership-state.ts'
+import { isNodeId, type NodeId } from '../membership/node-identity.ts'
 import { INTERMEDIATE_UNIT } from './intermediate-profile.ts'
 
 /** The manager for whom an issuing intermediate was made; `null` for any other certificate. */

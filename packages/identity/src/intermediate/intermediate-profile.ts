@@ -1,4 +1,16 @@
-import { DNS_NAME, EMAIL, IP_ADDRESS, URI } from '../alt-names.ts'
+import { DNS_NAME, EMAIL, IP_ADDRESS, URI } from '../certificate/alt-names.ts'
+import {
+  AUTHORITY_KEY_ID,
+  BASIC_CONSTRAINTS,
+  CLIENT_AUTH,
+  EXT_KEY_USAGE,
+  KEY_USAGE,
+  NAME_CONSTRAINTS,
+  SERVER_AUTH,
+  SUBJECT_KEY_ID,
+} from '../certificate/extensions.ts'
+import { COMMON_NAME, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../certificate/name.ts'
+import type { Validity } from '../certificate/validity.ts'
 import { BIT_STRING, explicit, implicit, PRINTABLE_STRING, SET } from '../der/tags.ts'
 import {
   encodeElement,
@@ -10,22 +22,10 @@ import {
   encodeUnsigned,
   TRUE,
 } from '../der/writer.ts'
-import {
-  AUTHORITY_KEY_ID,
-  BASIC_CONSTRAINTS,
-  CLIENT_AUTH,
-  EXT_KEY_USAGE,
-  KEY_USAGE,
-  NAME_CONSTRAINTS,
-  SERVER_AUTH,
-  SUBJECT_KEY_ID,
-} from '../extensions.ts'
-import { encodeCritical, encodeExtension } from '../leaf-profile.ts'
-import { COMMON_NAME, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../name.ts'
-import { type ClusterId, type NodeId, type Role, roleName } from '../node-identity.ts'
-import { CA_NAME, nodeDomain } from '../node-names.ts'
+import { encodeCritical, encodeExtension } from '../issuing/leaf-profile.ts'
+import { type ClusterId, type NodeId, type Role, roleName } from '../membership/node-identity.ts'
+import { CA_NAME, nodeDomain } from '../membership/node-names.ts'
 import type { TrustDomain } from '../spiffe/spiffe-id.ts'
-import type { Validity } from '../validity.ts'
 import type { Zone } from '../zone.ts'
 
 /** The organizational unit of an issuing intermediate: no role of a node, so that it is nobody's identity. */

@@ -1,4 +1,4 @@
-import type { PeerIdentity } from '../verify.ts'
+import type { PeerIdentity } from '../verifying/verify.ts'
 
 /** What can be cut: a socket of `node:tls`, or a session of `node:http2`, whose streams end with it. */
 export interface Connection {

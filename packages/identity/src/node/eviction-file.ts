@@ -1,7 +1,7 @@
 import { IdentityError } from '../errors.ts'
 import type { EvictionView } from '../eviction/eviction-view.ts'
 import { decodeEvictionView, encodeEvictionView, MAX_EVICTION_VIEW_BYTES } from '../eviction/view-codec.ts'
-import type { ClusterId } from '../node-identity.ts'
+import type { ClusterId } from '../membership/node-identity.ts'
 import type { RandomSource } from '../ports.ts'
 import { type Files, systemFiles } from './files.ts'
 import { removeLeftovers, replaceFile } from './replace-file.ts'

@@ -1,9 +1,9 @@
 import type { TLSSocket } from 'node:tls'
-import type { Authorizer } from '../authorizer.ts'
 import { IdentityError } from '../errors.ts'
 import { listedIssuers, notEvicted } from '../eviction/eviction-view.ts'
 import type { EvictionFollower, HeldEvictions } from '../eviction/held-evictions.ts'
-import type { PeerIdentity } from '../verify.ts'
+import type { Authorizer } from '../verifying/authorizer.ts'
+import type { PeerIdentity } from '../verifying/verify.ts'
 import { createConnectionRegistry } from './connection-registry.ts'
 import { type PeerTrust, peerOf } from './peer-of.ts'
 

@@ -1,10 +1,10 @@
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
-import { type Certificate, parseCertificate } from '../certificate.ts'
+import { type Certificate, parseCertificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
-import type { ClusterId } from '../node-identity.ts'
+import type { ClusterId } from '../membership/node-identity.ts'
 import type { Digest, SyncSignatureVerifier } from '../ports.ts'
 import type { TrustDomain } from '../spiffe/spiffe-id.ts'
-import { type PeerIdentity, verifyPeerSync } from '../verify.ts'
+import { type PeerIdentity, verifyPeerSync } from '../verifying/verify.ts'
 import { systemVerifier } from './signer.ts'
 import { systemDigest } from './system.ts'
 

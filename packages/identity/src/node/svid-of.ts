@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls'
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
 import type { Digest, SyncSignatureVerifier } from '../ports.ts'
 import { type SvidIdentity, type TrustDomainRoots, verifySvidSync } from '../spiffe/verify-svid.ts'

@@ -1,6 +1,6 @@
-import { type Authority, compiledOf } from '../authority.ts'
-import { type Certificate, ownCertificate } from '../certificate.ts'
-import { type Csr, verifyCsr } from '../csr.ts'
+import { type Certificate, ownCertificate } from '../certificate/certificate.ts'
+import { BASIC_CONSTRAINTS, CLIENT_AUTH, EXT_KEY_USAGE, KEY_USAGE } from '../certificate/extensions.ts'
+import type { Validity } from '../certificate/validity.ts'
 import { BIT_STRING, explicit } from '../der/tags.ts'
 import {
   encodeElement,
@@ -13,13 +13,13 @@ import {
   TRUE,
 } from '../der/writer.ts'
 import { IdentityError } from '../errors.ts'
-import { BASIC_CONSTRAINTS, CLIENT_AUTH, EXT_KEY_USAGE, KEY_USAGE } from '../extensions.ts'
-import { type IssueOptions, longestLifetimeMs } from '../issue.ts'
-import { isSelfIssued } from '../issuer-rules.ts'
-import { encodeExtension, encodeSubjectKeyId } from '../leaf-profile.ts'
-import { KEY_ID_BYTES, SERIAL_BYTES } from '../leaf-template.ts'
-import { backdateFor } from '../lifetime.ts'
-import type { Validity } from '../validity.ts'
+import { type Authority, compiledOf } from '../issuing/authority.ts'
+import { type Csr, verifyCsr } from '../issuing/csr.ts'
+import { type IssueOptions, longestLifetimeMs } from '../issuing/issue.ts'
+import { isSelfIssued } from '../issuing/issuer-rules.ts'
+import { encodeExtension, encodeSubjectKeyId } from '../issuing/leaf-profile.ts'
+import { KEY_ID_BYTES, SERIAL_BYTES } from '../issuing/leaf-template.ts'
+import { backdateFor } from '../issuing/lifetime.ts'
 import { encodeOperatorSubject, type OperatorSubject } from './operator-identity.ts'
 
 const HOUR_MS = 3_600_000

@@ -1,8 +1,8 @@
+import { COMMON_NAME, type DistinguishedName, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../certificate/name.ts'
 import { PRINTABLE_STRING, SET } from '../der/tags.ts'
 import { encodeElement, encodeOid, encodeSequence, encodeText } from '../der/writer.ts'
 import { IdentityError } from '../errors.ts'
-import { COMMON_NAME, type DistinguishedName, ORGANIZATION, ORGANIZATIONAL_UNIT } from '../name.ts'
-import { type ClusterId, type NodeId, parseClusterId, parseNodeId } from '../node-identity.ts'
+import { type ClusterId, type NodeId, parseClusterId, parseNodeId } from '../membership/node-identity.ts'
 
 /** Whom an operator certificate speaks for: `O=cluster, OU=leastwise-operator, CN=operator`. */
 export interface OperatorSubject {

@@ -1,10 +1,10 @@
 import { formatHex } from '../bytes.ts'
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import { CLIENT_AUTH } from '../certificate/extensions.ts'
 import { IdentityError } from '../errors.ts'
-import { CLIENT_AUTH } from '../extensions.ts'
-import type { ClusterId } from '../node-identity.ts'
+import type { ClusterId } from '../membership/node-identity.ts'
 import type { Digest, SyncSignatureVerifier } from '../ports.ts'
-import { verifyPathSync } from '../verify-path.ts'
+import { verifyPathSync } from '../verifying/verify-path.ts'
 import { type OperatorSubject, parseOperatorSubject } from './operator-identity.ts'
 
 /** A person or a remote tool, proven by a certificate. */

@@ -1,8 +1,8 @@
 import { IdentityError } from '../errors.ts'
 import type { EvictionBook } from '../eviction/eviction-book.ts'
-import type { MembershipCommand } from '../membership-events.ts'
-import type { Membership } from '../membership-state.ts'
-import type { NodeRecord } from '../node-record.ts'
+import type { MembershipCommand } from '../membership/membership-events.ts'
+import type { Membership } from '../membership/membership-state.ts'
+import type { NodeRecord } from '../membership/node-record.ts'
 import { isRepeated, lastCertificateOf, type ProvenRecovery, recoverableNode } from './prove-recovery.ts'
 import { type Recoveries, type RecoveryCommand, recoveryClaimOf } from './recoveries.ts'
 

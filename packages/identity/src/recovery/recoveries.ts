@@ -1,6 +1,6 @@
 import { IdentityError } from '../errors.ts'
-import { EVICTION_MARGIN_MS } from '../membership.ts'
-import type { NodeId } from '../node-identity.ts'
+import { EVICTION_MARGIN_MS } from '../membership/membership.ts'
+import type { NodeId } from '../membership/node-identity.ts'
 import type { Decider } from '../ports.ts'
 import { emptyShardedMap, lookUp, type ShardedMap, valuesOf, withEntry, withoutEntry } from '../sharded-map.ts'
 

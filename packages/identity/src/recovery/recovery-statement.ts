@@ -1,6 +1,6 @@
 import { signatureAlgorithmOf } from '../algorithms.ts'
-import type { Csr } from '../csr.ts'
 import { IdentityError } from '../errors.ts'
+import type { Csr } from '../issuing/csr.ts'
 import type { Digest, SignatureVerifier, Signer, VerificationKey } from '../ports.ts'
 import { RECOVERY_CHALLENGE_BYTES } from './recovery-challenge.ts'
 

@@ -1,6 +1,6 @@
-import { type Membership } from '../membership-state.ts'
-import type { NodeId } from '../node-identity.ts'
-import type { NodeRecord } from '../node-record.ts'
+import { type Membership } from '../membership/membership-state.ts'
+import type { NodeId } from '../membership/node-identity.ts'
+import type { NodeRecord } from '../membership/node-record.ts'
 import { perRow } from '../sharded-map.ts'
 import { SKEW_TOLERANCE_MS } from './skew.ts'
 

@@ -1,5 +1,5 @@
-import { createPoke } from '../poke.ts'
 import { createInstantHeap } from './instant-heap.ts'
+import { createPoke } from './poke.ts'
 
 /** Most identities of one schedule. A number costs 4 bytes even when lower ones are not used: all of them, 64 MiB. */
 export const MAX_SCHEDULED: number = 2 ** 24

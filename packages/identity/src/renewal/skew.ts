@@ -1,5 +1,5 @@
-import { MAX_BACKDATE_MS } from '../lifetime.ts'
-import type { Validity } from '../validity.ts'
+import type { Validity } from '../certificate/validity.ts'
+import { MAX_BACKDATE_MS } from '../issuing/lifetime.ts'
 
 /**
  * How far another clock is ahead of this one: at least `leastMs`, at most `mostMs`; negative where it is behind. It is a bound, not an

@@ -1,4 +1,4 @@
-import { type Certificate, parseCertificate } from '../certificate.ts'
+import { type Certificate, parseCertificate } from '../certificate/certificate.ts'
 import type { FoundedAuthority } from './founded.ts'
 import type { AuthorityRoot } from './rotation-state.ts'
 

@@ -1,8 +1,8 @@
 import { equalBytes } from '../bytes.ts'
-import { type Certificate, couldSign, parseCertificate } from '../certificate.ts'
+import { type Certificate, couldSign, parseCertificate } from '../certificate/certificate.ts'
+import { isWithin } from '../certificate/validity.ts'
 import { IdentityError } from '../errors.ts'
-import { isFitIntermediate, isFitRoot, NODE_RULES } from '../issuer-rules.ts'
-import { isWithin } from '../validity.ts'
+import { isFitIntermediate, isFitRoot, NODE_RULES } from '../issuing/issuer-rules.ts'
 import type { FoundedAuthority } from './founded.ts'
 import { rootIdOf } from './root-id.ts'
 

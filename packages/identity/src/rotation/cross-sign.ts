@@ -1,6 +1,7 @@
 import { encodeSignatureAlgorithm, signatureAlgorithmOf } from '../algorithms.ts'
 import { equalBytes } from '../bytes.ts'
-import { type Certificate, parseCertificate } from '../certificate.ts'
+import { type Certificate, parseCertificate } from '../certificate/certificate.ts'
+import { AUTHORITY_KEY_ID, BASIC_CONSTRAINTS, KEY_USAGE, SUBJECT_KEY_ID } from '../certificate/extensions.ts'
 import { BIT_STRING, explicit, implicit } from '../der/tags.ts'
 import {
   encodeElement,
@@ -13,7 +14,6 @@ import {
   TRUE,
 } from '../der/writer.ts'
 import { IdentityError } from '../errors.ts'
-import { AUTHORITY_KEY_ID, BASIC_CONSTRAINTS, KEY_USAGE, SUBJECT_KEY_ID } from '../extensions.ts'
 import { verifyCrossSigned } from '../external/verify-cross-signed.ts'
 import type { SignatureVerifier, Signer } from '../ports.ts'
 import { mayVouchForRoots } from './check-target.ts'

@@ -1,4 +1,4 @@
-import type { ClusterId } from '../node-identity.ts'
+import type { ClusterId } from '../membership/node-identity.ts'
 import type { AuthorityRoot, RootBridge, Rotation } from './rotation-state.ts'
 
 interface Founded {

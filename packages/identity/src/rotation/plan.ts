@@ -1,4 +1,4 @@
-import { parseCertificate } from '../certificate.ts'
+import { parseCertificate } from '../certificate/certificate.ts'
 import { mayVouchForRoots } from './check-target.ts'
 import type { FoundedAuthority } from './founded.ts'
 import { DEFAULT_ROTATION_POLICY, type RotationPolicy } from './policy.ts'

@@ -1,4 +1,4 @@
-import { parseCertificate } from '../certificate.ts'
+import { parseCertificate } from '../certificate/certificate.ts'
 import { lookUp } from '../sharded-map.ts'
 import { rootIdOf } from './root-id.ts'
 import type { AuthorityRoot, NodeProgress, Rotation } from './rotation-state.ts'

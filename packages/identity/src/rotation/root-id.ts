@@ -1,5 +1,5 @@
 import { formatHex } from '../bytes.ts'
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
 
 /**

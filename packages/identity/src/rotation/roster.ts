@@ -1,5 +1,5 @@
-import type { Membership } from '../membership-state.ts'
-import type { NodeRecord } from '../node-record.ts'
+import type { Membership } from '../membership/membership-state.ts'
+import type { NodeRecord } from '../membership/node-record.ts'
 import { changedKeys, emptyShardedMap, lookUp, type ShardedMap } from '../sharded-map.ts'
 import { createSortedSet } from '../sorted-set.ts'
 import { inTurn, type MembersBehind, type RotationMembers } from './members-behind.ts'

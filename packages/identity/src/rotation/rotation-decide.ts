@@ -1,4 +1,4 @@
-import { parseCertificate } from '../certificate.ts'
+import { parseCertificate } from '../certificate/certificate.ts'
 import { IdentityError, type IdentityErrorCode } from '../errors.ts'
 import { checkTarget } from './check-target.ts'
 import type { FoundedAuthority } from './founded.ts'

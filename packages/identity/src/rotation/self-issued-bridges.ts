@@ -1,7 +1,7 @@
 import { equalBytes } from '../bytes.ts'
-import { type Certificate, couldSign } from '../certificate.ts'
+import { type Certificate, couldSign } from '../certificate/certificate.ts'
+import { isWithin } from '../certificate/validity.ts'
 import type { SyncSignatureVerifier } from '../ports.ts'
-import { isWithin } from '../validity.ts'
 
 /** What is believed already. */
 export interface BridgeTrust {

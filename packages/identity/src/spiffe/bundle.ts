@@ -1,8 +1,8 @@
 import { decodeBase64, encodeBase64 } from '../base64.ts'
 import { equalBytes } from '../bytes.ts'
-import { type Certificate, parseCertificate } from '../certificate.ts'
+import { type Certificate, parseCertificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
-import { MAX_TRUST_BUNDLE_ROOTS } from '../trust-bundle.ts'
+import { MAX_TRUST_BUNDLE_ROOTS } from '../verifying/trust-bundle.ts'
 import { keyMembersOf } from './key-members.ts'
 import { type JsonValue, readStrictJson } from './strict-json.ts'
 

@@ -1,4 +1,4 @@
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
 import type { Decider } from '../ports.ts'
 import { formatSpiffeBundle, parseSpiffeBundle, type SpiffeBundle } from './bundle.ts'

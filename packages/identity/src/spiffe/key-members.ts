@@ -1,6 +1,6 @@
 import { encodeBase64 } from '../base64.ts'
-import type { Certificate } from '../certificate.ts'
-import { CERTIFICATE_REFUSAL } from '../certificate-layout.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import { CERTIFICATE_REFUSAL } from '../certificate/certificate-layout.ts'
 import { descend, openDer, skipContent } from '../der/reader.ts'
 import { BIT_STRING, SEQUENCE } from '../der/tags.ts'
 import { readInteger } from '../der/values.ts'

@@ -1,4 +1,4 @@
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../certificate/certificate.ts'
 import { IdentityError } from '../errors.ts'
 import { parseSpiffeId, type SpiffeId, spiffeIdOf, spiffePathOf, type TrustDomain, trustDomainOf } from './spiffe-id.ts'
 

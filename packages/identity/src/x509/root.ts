@@ -1,5 +1,5 @@
-import { type Certificate, parseCertificate } from '../certificate.ts'
-import type { ClusterId } from '../node-identity.ts'
+import { type Certificate, parseCertificate } from '../certificate/certificate.ts'
+import type { ClusterId } from '../membership/node-identity.ts'
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,

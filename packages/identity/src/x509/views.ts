@@ -1,5 +1,5 @@
-import type { Certificate } from '../certificate.ts'
-import type { Csr } from '../csr.ts'
+import type { Certificate } from '../certificate/certificate.ts'
+import type { Csr } from '../issuing/csr.ts'
 import { Pkcs10CertificateRequest, X509Certificate } from './door.ts'
 
 /** The certificate as an object of `@peculiar/x509`, for callers that use that library. */

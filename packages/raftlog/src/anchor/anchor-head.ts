@@ -1,7 +1,7 @@
-import { byteCursor } from '../byte-cursor.ts'
-import { byteWriter } from '../byte-writer.ts'
 import { RaftLogError } from '../errors.ts'
-import { isLogId, MAX_ID_LENGTH, TAG_BYTES } from '../file-header.ts'
+import { byteCursor } from '../format/byte-cursor.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { isLogId, MAX_ID_LENGTH, TAG_BYTES } from '../format/file-header.ts'
 
 /**
  * How far one log had come: what an anchor remembers.

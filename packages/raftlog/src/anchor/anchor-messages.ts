@@ -1,7 +1,7 @@
-import { byteCursor } from '../byte-cursor.ts'
-import { byteWriter } from '../byte-writer.ts'
 import { RaftLogError } from '../errors.ts'
-import { isLogId, MAX_ID_LENGTH } from '../file-header.ts'
+import { byteCursor } from '../format/byte-cursor.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { isLogId, MAX_ID_LENGTH } from '../format/file-header.ts'
 import { type AnchorHead, decodeAnchorHead, encodeAnchorHead, MAX_HEAD_BYTES } from './anchor-head.ts'
 
 /** What a log asks of a peer that keeps its head. */

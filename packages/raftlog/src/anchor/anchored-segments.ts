@@ -1,4 +1,4 @@
-import type { Segments } from '../segments.ts'
+import type { Segments } from '../files/segments.ts'
 import type { AnchorGuard } from './anchor-guard.ts'
 
 /**

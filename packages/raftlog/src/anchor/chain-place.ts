@@ -1,5 +1,5 @@
 import type { RollbackPlace } from '../errors.ts'
-import { TAG_BYTES } from '../file-header.ts'
+import { TAG_BYTES } from '../format/file-header.ts'
 
 /** A place in the chain of a log, all of it durable up to there. */
 export interface ChainPlace extends RollbackPlace {

@@ -1,5 +1,5 @@
-import { byteWriter } from '../byte-writer.ts'
 import { RaftLogError } from '../errors.ts'
+import { byteWriter } from '../format/byte-writer.ts'
 import { equalBytes } from '../keepers/equal-bytes.ts'
 import type { CipherSuite } from '../ports.ts'
 import { turns } from '../turns.ts'

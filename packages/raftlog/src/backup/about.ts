@@ -1,6 +1,6 @@
-import { byteCursor } from '../byte-cursor.ts'
-import { byteWriter } from '../byte-writer.ts'
-import { decodeHardState, encodeHardState, type HardState } from '../hard-state.ts'
+import { byteCursor } from '../format/byte-cursor.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { decodeHardState, encodeHardState, type HardState } from '../format/hard-state.ts'
 
 /** What a backup holds beside entries, snapshot and companions. */
 export interface BackupAbout {

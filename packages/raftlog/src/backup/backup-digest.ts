@@ -1,4 +1,4 @@
-import { byteWriter } from '../byte-writer.ts'
+import { byteWriter } from '../format/byte-writer.ts'
 import type { Digest } from '../ports.ts'
 
 /** Bytes of a backup's digest. */

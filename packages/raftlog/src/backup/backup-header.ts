@@ -1,8 +1,8 @@
-import { byteCursor } from '../byte-cursor.ts'
-import { byteWriter } from '../byte-writer.ts'
 import { MAX_INDEX, type Position } from '../entry.ts'
 import { RaftLogError } from '../errors.ts'
-import { isLogId } from '../file-header.ts'
+import { byteCursor } from '../format/byte-cursor.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { isLogId } from '../format/file-header.ts'
 import type { CipherSuite } from '../ports.ts'
 
 /** What a backup says of itself in the clear, and is proven with everything else once its key is there. */

@@ -1,6 +1,6 @@
-import { byteWriter } from '../byte-writer.ts'
 import { MAX_ENTRY_BYTES, MAX_FRAME_ENTRIES } from '../entry.ts'
-import { TAG_BYTES } from '../file-header.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { TAG_BYTES } from '../format/file-header.ts'
 import type { Aead, CipherSuite } from '../ports.ts'
 
 /** What a part of a backup holds, in the order in which they come. */

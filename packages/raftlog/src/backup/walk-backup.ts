@@ -1,6 +1,6 @@
 import type { Entry } from '../entry.ts'
 import { RaftLogError } from '../errors.ts'
-import { TAG_BYTES } from '../file-header.ts'
+import { TAG_BYTES } from '../format/file-header.ts'
 import { equalBytes } from '../keepers/equal-bytes.ts'
 import type { Aead, CipherSuite, KeyWrapper } from '../ports.ts'
 import { type BackupAbout, type BackupCompanion, decodeAbout, decodeCompanion } from './about.ts'

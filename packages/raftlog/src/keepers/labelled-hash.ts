@@ -1,5 +1,5 @@
-import { byteWriter } from '../byte-writer.ts'
-import { hash512 } from '../secretbox.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { hash512 } from '../keys/secretbox.ts'
 
 const text = new TextEncoder()
 

@@ -1,6 +1,6 @@
-import { byteCursor } from '../byte-cursor.ts'
-import { byteWriter } from '../byte-writer.ts'
-import { BOX_NONCE_BYTES, BOX_OVERHEAD_BYTES, openBox, sealBox } from '../secretbox.ts'
+import { byteCursor } from '../format/byte-cursor.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { BOX_NONCE_BYTES, BOX_OVERHEAD_BYTES, openBox, sealBox } from '../keys/secretbox.ts'
 
 /** What stretching a passphrase costs (RFC 7914 section 2): 128 · 2^logN · r bytes of memory, 2^logN · r · p of work. */
 export interface ScryptCost {

@@ -1,4 +1,4 @@
-import { byteWriter } from '../byte-writer.ts'
+import { byteWriter } from '../format/byte-writer.ts'
 
 // As much of the protobuf wire format as messages of texts and bytes need (protobuf.dev, "Encoding"): fields of type 2
 // are written and read, those of types 0, 1 and 5 are skipped, groups are refused.

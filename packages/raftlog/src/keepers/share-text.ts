@@ -1,5 +1,5 @@
 import { RaftLogError } from '../errors.ts'
-import { UNLOCK_KEY_BYTES } from '../key-wrapper.ts'
+import { UNLOCK_KEY_BYTES } from '../keys/key-wrapper.ts'
 import { formatBase36, parseBase36 } from './base36.ts'
 import { labelledHash } from './labelled-hash.ts'
 import type { Point } from './polynomial.ts'

@@ -1,6 +1,6 @@
-import { byteCursor } from '../byte-cursor.ts'
-import { byteWriter } from '../byte-writer.ts'
-import { MAX_WRAPPED_BYTES } from '../keyring.ts'
+import { byteCursor } from '../format/byte-cursor.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { MAX_WRAPPED_BYTES } from '../keys/keyring.ts'
 
 /** A key wrapped inside a token, taken apart. */
 export interface TokenWrapping {

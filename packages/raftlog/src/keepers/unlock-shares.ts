@@ -1,6 +1,6 @@
-import { byteWriter } from '../byte-writer.ts'
 import { RaftLogError } from '../errors.ts'
-import { UNLOCK_KEY_BYTES } from '../key-wrapper.ts'
+import { byteWriter } from '../format/byte-writer.ts'
+import { UNLOCK_KEY_BYTES } from '../keys/key-wrapper.ts'
 import type { RandomSource } from '../ports.ts'
 import { equalBytes } from './equal-bytes.ts'
 import { labelledHash } from './labelled-hash.ts'

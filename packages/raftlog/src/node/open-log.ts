@@ -1,5 +1,5 @@
 import type { Anchoring } from '../anchor/anchoring.ts'
-import { createSealedLog, openSealedLog, type SealedLogParts } from '../file-log.ts'
+import { createSealedLog, openSealedLog, type SealedLogParts } from '../files/file-log.ts'
 import type { Clock, KeyStore, KeyWrapper, LogFiles, RandomSource } from '../ports.ts'
 import type { SealedLog } from '../sealed-log.ts'
 import { nodeCipherSuite } from './cipher-suite.ts'

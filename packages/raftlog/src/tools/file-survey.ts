@@ -1,9 +1,9 @@
 import { type Entry, MAX_FRAME_ENTRIES } from '../entry.ts'
 import { RaftLogError, type RaftLogErrorCode } from '../errors.ts'
-import { FILE_KIND } from '../file-header.ts'
-import { FRAME_TYPE, type FrameHead } from '../frame.ts'
-import type { HardState } from '../hard-state.ts'
-import { decodeBody } from '../segment-walk.ts'
+import { decodeBody } from '../files/segment-walk.ts'
+import { FILE_KIND } from '../format/file-header.ts'
+import { FRAME_TYPE, type FrameHead } from '../format/frame.ts'
+import type { HardState } from '../format/hard-state.ts'
 import { type SurveyedFile, type SurveyOptions, surveyFrames, type TailContent } from './frame-survey.ts'
 
 /** A frame that is good in its place. */

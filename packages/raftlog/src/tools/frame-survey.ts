@@ -1,6 +1,7 @@
-import { type ByteWindow, byteWindow } from '../byte-window.ts'
 import type { RaftLogErrorCode } from '../errors.ts'
-import { type DecodedHeader, lifeOf, TAG_BYTES } from '../file-header.ts'
+import { type ByteWindow, byteWindow } from '../files/byte-window.ts'
+import { marks, mayStandIn, type Tail, tailAt } from '../files/torn-tail.ts'
+import { type DecodedHeader, lifeOf, TAG_BYTES } from '../format/file-header.ts'
 import {
   decodeFrameHead,
   FRAME_HEAD_BYTES,
@@ -9,9 +10,8 @@ import {
   type FrameHead,
   isLinked,
   openFrame,
-} from '../frame.ts'
+} from '../format/frame.ts'
 import type { CipherSuite, ReadHandle } from '../ports.ts'
-import { marks, mayStandIn, type Tail, tailAt } from '../torn-tail.ts'
 import { oneByteChanges } from './one-byte.ts'
 import { trueTag } from './true-tag.ts'
 

@@ -1,6 +1,6 @@
 import { RaftLogError } from '../errors.ts'
-import { type DecodedHeader, decodeHeader, MAX_HEADER_BYTES, TAG_BYTES } from '../file-header.ts'
-import { type LogContext, proveHeader } from '../log-context.ts'
+import { type LogContext, proveHeader } from '../files/log-context.ts'
+import { type DecodedHeader, decodeHeader, MAX_HEADER_BYTES, TAG_BYTES } from '../format/file-header.ts'
 import type { ReadHandle } from '../ports.ts'
 import { oneByteChanges } from './one-byte.ts'
 

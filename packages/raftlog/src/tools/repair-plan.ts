@@ -1,6 +1,6 @@
 import type { Position } from '../entry.ts'
-import { FILE_KIND } from '../file-header.ts'
-import type { HardState } from '../hard-state.ts'
+import { FILE_KIND } from '../format/file-header.ts'
+import type { HardState } from '../format/hard-state.ts'
 import type { GoodSegment, NamedHeader, Piece, RepairSurvey } from './repair-survey.ts'
 
 /** Entries of one segment; both ends belong to it. */

@@ -1,4 +1,4 @@
-import { type FrameContext, type FrameHead, type FramePlace, sealFrame } from '../frame.ts'
+import { type FrameContext, type FrameHead, type FramePlace, sealFrame } from '../format/frame.ts'
 import type { CipherSuite } from '../ports.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { createLeakScanner, type Leak } from '../leak-scanner.ts'
+import { createLeakScanner, type Leak } from '../leaks/leak-scanner.ts'
 import { createWideScanner } from './leak-wide.ts'
 
 /** Finds leaks in bytes of any kind. */

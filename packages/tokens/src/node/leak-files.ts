@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, readdir } from 'node:fs/promises'
-import { redact } from '../leak-redaction.ts'
+import { redact } from '../leaks/leak-redaction.ts'
 import { createByteScanner } from './leak-bytes.ts'
 import { type FileFinding, leaksInName, type UnreadReason } from './leak-finding.ts'
 

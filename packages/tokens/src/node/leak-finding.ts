@@ -1,5 +1,5 @@
-import { redact } from '../leak-redaction.ts'
-import { findLeaks, type Leak } from '../leak-scanner.ts'
+import { redact } from '../leaks/leak-redaction.ts'
+import { findLeaks, type Leak } from '../leaks/leak-scanner.ts'
 
 /**
  * A token or key in a file.

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { redact } from '../leak-redaction.ts'
+import { redact } from '../leaks/leak-redaction.ts'
 import { byteReader } from './leak-byte-reader.ts'
 import { createByteScanner } from './leak-bytes.ts'
 import { type FileFinding, leaksInName } from './leak-finding.ts'

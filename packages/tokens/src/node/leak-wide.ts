@@ -1,5 +1,5 @@
-import type { Leak, LeakScanner } from '../leak-scanner.ts'
-import { MAX_LEAK_CHARS, secretParts } from '../leak-shape.ts'
+import type { Leak, LeakScanner } from '../leaks/leak-scanner.ts'
+import { MAX_LEAK_CHARS, secretParts } from '../leaks/leak-shape.ts'
 
 const ZERO = '\0'
 /** UTF-32 has four bytes for a letter, three of them zero. */

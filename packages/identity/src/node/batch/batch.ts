@@ -1,6 +1,6 @@
-import type { Certificate } from '../../certificate.ts'
-import type { Grant } from '../../issue.ts'
-import { SERIAL_BYTES } from '../../leaf-template.ts'
+import type { Certificate } from '../../certificate/certificate.ts'
+import type { Grant } from '../../issuing/issue.ts'
+import { SERIAL_BYTES } from '../../issuing/leaf-template.ts'
 import type { RandomSource } from '../../ports.ts'
 
 /** One certificate of a batch. */

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Authority } from '../../authority.ts'
+import type { Authority } from '../../issuing/authority.ts'
 import { type BatchRequest, type BatchResult, type Share, serialsOf, settle } from './batch.ts'
 import { issueRequest } from './issue-chunk.ts'
 import { errorOf } from './issue-message.ts'

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { IdentityErrorCode } from '../../errors.ts'
 import { IdentityError } from '../../errors.ts'
-import type { Grant } from '../../issue.ts'
+import type { Grant } from '../../issuing/issue.ts'
 
 /** What a thread is given once: the authority, in forms that pass between threads. */
 export interface ThreadAuthority {

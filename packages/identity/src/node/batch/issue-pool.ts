@@ -1,5 +1,5 @@
-import type { Authority } from '../../authority.ts'
 import { IdentityError } from '../../errors.ts'
+import type { Authority } from '../../issuing/authority.ts'
 import type { RandomSource } from '../../ports.ts'
 import { keyOfSigner } from '../signer.ts'
 import { type BatchRequest, type BatchResult, drawSerials, type Share } from './batch.ts'

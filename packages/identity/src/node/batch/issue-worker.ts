@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { openAuthority } from '../../authority.ts'
-import { parseCertificate } from '../../certificate.ts'
+import { parseCertificate } from '../../certificate/certificate.ts'
+import { openAuthority } from '../../issuing/authority.ts'
 import { signerOfKey, systemVerifier } from '../signer.ts'
 import { issueChunk } from './issue-chunk.ts'
 import type { IssueAnswer, IssueChunk, ThreadAuthority } from './issue-message.ts'

@@ -1,5 +1,5 @@
+import { type SubtleSigning, webCryptoSigner } from '../../issuing/web-crypto-signer.ts'
 import type { Signer } from '../../ports.ts'
-import { type SubtleSigning, webCryptoSigner } from '../../web-crypto-signer.ts'
 import { hsmError } from './p11-failure.ts'
 import { type LoadP11, loadP11 } from './p11-library.ts'
 import type { P11Crypto, P11Key } from './p11-shape.ts'

@@ -1,5 +1,5 @@
 import { RaftLogError } from '../../errors.ts'
-import { formatHex } from '../../hex.ts'
+import { formatHex } from '../../format/hex.ts'
 import { equalBytes } from '../../keepers/equal-bytes.ts'
 import { decodeKmsWrapping, fitsWrapping, KMS_SEED_BYTES, openWithSeed, sealWithSeed } from '../../keepers/kms-form.ts'
 import {
@@ -11,8 +11,8 @@ import {
   encodeStatusRequest,
   type KmsCiphertext,
 } from '../../keepers/kms-messages.ts'
+import { BOX_NONCE_BYTES } from '../../keys/secretbox.ts'
 import type { Clock, KeyWrapper, RandomSource } from '../../ports.ts'
-import { BOX_NONCE_BYTES } from '../../secretbox.ts'
 import { systemClock, systemRandom } from '../system.ts'
 import { type UnaryAnswer, type UnaryCall, withUnaryCalls } from './grpc-unary.ts'
 

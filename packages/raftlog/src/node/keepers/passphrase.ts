@@ -1,6 +1,6 @@
 import { scrypt } from 'node:crypto'
 import { RaftLogError } from '../../errors.ts'
-import { formatHex } from '../../hex.ts'
+import { formatHex } from '../../format/hex.ts'
 import {
   DEFAULT_SCRYPT_COST,
   decodeStretch,
@@ -12,8 +12,8 @@ import {
   type Stretch,
   sealStretched,
 } from '../../keepers/passphrase-form.ts'
+import { BOX_NONCE_BYTES } from '../../keys/secretbox.ts'
 import type { KeyWrapper, RandomSource } from '../../ports.ts'
-import { BOX_NONCE_BYTES } from '../../secretbox.ts'
 import { nodeCipherSuite } from '../cipher-suite.ts'
 import { systemRandom } from '../system.ts'
 

@@ -7,7 +7,7 @@ import {
   IV_BYTES,
   TAG_BYTES,
 } from '../../keepers/token-form.ts'
-import { MAX_WRAPPED_BYTES } from '../../keyring.ts'
+import { MAX_WRAPPED_BYTES } from '../../keys/keyring.ts'
 import type { KeyWrapper, RandomSource } from '../../ports.ts'
 import { systemRandom } from '../system.ts'
 
