@@ -224,4 +224,27 @@ describe.concurrent('a task', () => {
     )
     expect(runner.process.events.filter(({ event }) => event === 'task-started')).toHaveLength(1)
   })
+
+  it('is over with its files when its worker is told to stop, however often and from how many sides', async () => {
+    const told = await sandbox.worker(manager, 'told')
+    const { name } = await create('of-the-told', 'gone with its task')
+    answerOf<TaskAnswer>(
+      await manager.operate(['task', 'run', '--node', told.nodeId, '--secret', `source=${name}`, '--', 'sleep', '60']),
+    )
+    await told.process.wait('task-started')
+    expect(deliveryRoots(told.nodeId)).toHaveLength(1)
+    const { pid } = told.process
+    const ended = told.process.kill('SIGTERM')
+    // Again and again until it is gone. In its very last moment, with everything done, a signal may still be what ends it.
+    for (let isThere = true; isThere; ) {
+      await new Promise((resolve) => setImmediate(resolve))
+      try {
+        for (const signal of ['SIGINT', 'SIGTERM'] as const) process.kill(pid, signal)
+      } catch {
+        isThere = false
+      }
+    }
+    await ended
+    expect(deliveryRoots(told.nodeId)).toEqual([])
+  })
 })

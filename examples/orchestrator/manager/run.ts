@@ -174,12 +174,11 @@ export async function runManager(given: Given): Promise<number> {
     // The operator's socket first: it keeps a second manager out of this directory from the first moment on.
     const operator = await serveOperator(data, find)
     try {
-      process.once('SIGTERM', () => {
+      const halt = (): void => {
         stopped.abort()
-      })
-      process.once('SIGINT', () => {
-        stopped.abort()
-      })
+      }
+      process.on('SIGTERM', halt)
+      process.on('SIGINT', halt)
       if (hsmGiven !== null) keeper = await openHsm(hsmGiven)
       else if (rootKeyFile !== null) keeper = openRootKeyFile(rootKeyFile)
       if (!isFounded(data)) {

@@ -92,8 +92,9 @@ export async function runWorker(given: Given): Promise<number> {
   const halt = (): void => {
     stop.abort(new OrchestratorError('INTERNAL', 'stopping'))
   }
-  process.once('SIGTERM', halt)
-  process.once('SIGINT', halt)
+  // Any number of times: whoever stops a group of processes may well stop each of them, too, and what was delivered has to go first.
+  process.on('SIGTERM', halt)
+  process.on('SIGINT', halt)
   let takeBack = (): void => undefined
   let leave = takeBack
   try {
