@@ -27,6 +27,8 @@ afterAll(async () => {
   await sandbox[Symbol.asyncDispose]()
 })
 
+const blockers = async (): Promise<readonly string[]> =>
+  (await manager.call<RootAnswer>('root/status')).blockers.map(({ code }) => code)
 const ca = async (): Promise<CaAnswer> => await manager.call('ca/info')
 const keyIn = (path: string) =>
   openSigner(Uint8Array.from(createPrivateKey(readFileSync(path)).export({ format: 'der', type: 'pkcs8' })))
@@ -61,6 +63,7 @@ describe('a cluster whose root key is in a file', () => {
     await restart(...ISSUING)
     const worker = await sandbox.worker(manager, 'worker')
     expect((await credentialsIn(worker.data)).chain).toHaveLength(2)
+    expect(await blockers()).toContain('root-key-elsewhere')
     expect(refusalCode(await manager.operate(['root', 'rotate']))).toBe('ROOT_KEY_OUTSIDE')
     expect((await ca()).rootKey).toBe('elsewhere')
     renameSync(safe, file())
@@ -70,6 +73,8 @@ describe('a cluster whose root key is in a file', () => {
 
   it('has the next key beside it when the root changes', async () => {
     const before = readFileSync(file(), 'utf8')
+    // It is here, so it stands in nobody's way.
+    expect(await blockers()).not.toContain('root-key-elsewhere')
     await manager.call('root/rotate', {})
     await until('all have come over', async () => {
       const { phase } = await manager.call<RootAnswer>('root/status')

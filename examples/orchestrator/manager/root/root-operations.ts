@@ -28,7 +28,9 @@ export function rootOperations(
     const state = store.state()
     const members = rotationMembers(state, nodeId, presence)
     const plan = planRotation(foundedCluster(state), { members, load: issuing.load(), now: now() })
-    const { phase, affected, converged, remaining, pacePerSecond, etaMs, stragglers, blockers, abort } = plan
+    const { phase, affected, converged, remaining, pacePerSecond, etaMs, stragglers, abort } = plan
+    // The keeper of this manager signs for the root, wherever its key is.
+    const blockers = plan.blockers.filter(({ code }) => keeper === null || code !== 'root-key-elsewhere')
     return { phase, affected, converged, remaining, pacePerSecond, etaMs, stragglers, blockers, abort }
   }
   return {
