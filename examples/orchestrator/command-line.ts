@@ -83,7 +83,13 @@ async function runOperator(command: OperatorCommand, args: readonly string[]): P
   if (words.length !== command.positionals || (given.rest.length > 0 && command.takesRest !== true)) {
     throw new OrchestratorError('USAGE', `usage: leastwise-orchestrator ${command.usage}`)
   }
-  const answer = await callManager(await targetOf(given), await command.ask(given, readStandardInput))
+  const target = await targetOf(given)
+  const call = await command.ask(given, readStandardInput)
+  const answer = await callManager(target, call).catch((error: unknown) => {
+    const unsure = command.showUnsure?.(call, codeOf(error)) ?? null
+    if (unsure !== null) process.stderr.write(`${unsure}\n`)
+    throw error
+  })
   process.stdout.write(`${given.options['json'] === true ? JSON.stringify(answer) : command.show(answer as never)}\n`)
   return 0
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createUnlockKey, formatUnlockKey } from '@leastwise/tokens'
@@ -8,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { scanDirectories } from '../../examples/demo/byte-scan.ts'
 import type { AutolockAnswer, SecretAnswer, StatusAnswer } from '../../examples/orchestrator/operator/answers.ts'
 import { callManager } from '../../examples/orchestrator/operator/client.ts'
+import { operatorSocket } from '../../examples/orchestrator/operator/socket.ts'
 import {
   answerOf,
   contentOf,
@@ -111,6 +113,41 @@ describe.concurrent('a manager under autolock', () => {
     // The key as the operator copied it, with whatever blanks came along.
     expect(answerOf<StatusAnswer>(await unlock(data, `  ${key}\r\n\n`)).state).toBe('ready')
     expect(refusalCode(await unlock(data, key))).toBe('NOT_LOCKED')
+    expect(await namesOf(data)).toEqual(['db'])
+  })
+
+  it('is locked with the key that the command has made, which is shown also when the answer is lost', async () => {
+    await using sandbox = new Sandbox()
+    const manager = await sandbox.manager()
+    const { data } = manager
+    await create(data, 'db')
+    // A manager that dies once it has been asked.
+    const dying = sandbox.path('dying')
+    mkdirSync(dying)
+    const asked: string[] = []
+    const server = createServer((request) => {
+      asked.push(request.url ?? '')
+      request.on('data', (chunk: Buffer) => asked.push(chunk.toString()))
+      request.on('end', () => request.socket.destroy())
+    }).listen(operatorSocket(dying))
+    const lost = await run(['autolock', 'on', '--data', dying, '--json'])
+    server.close()
+    expect(lost.code).not.toBe(0)
+    const [, shown = ''] = /^(SWMKEY-1-[A-Za-z0-9+/]{43})$/m.exec(lost.stderr) ?? []
+    expect(asked).toEqual(['/autolock/on', JSON.stringify({ unlockKey: shown })])
+
+    // A refusal has changed nothing, so there is nothing to keep.
+    expect((await manager.operate(['autolock', 'rotate'])).stderr).not.toContain('SWMKEY')
+    expect((await run(['autolock', 'on', '--data', sandbox.path('none'), '--json'])).stderr).not.toContain('SWMKEY')
+    const refused = callManager(data, { path: 'autolock/on', body: { unlockKey: `${shown}marked` } })
+    await expect(refused).rejects.toThrowCode('UNLOCK_KEY_MALFORMED')
+    await expect(refused).rejects.not.toThrow(/marked/)
+
+    const locked = await callManager<AutolockAnswer>(data, { path: 'autolock/on', body: { unlockKey: shown } })
+    expect(locked.unlockKey).toBe(shown)
+    await manager.process.kill('SIGKILL')
+    await startLocked(sandbox, data)
+    expect(answerOf<StatusAnswer>(await unlock(data, shown)).state).toBe('ready')
     expect(await namesOf(data)).toEqual(['db'])
   })
 

@@ -1,6 +1,6 @@
 import { joinBundlesOf, listNodes, nodeOf } from '@leastwise/identity'
 import { unlockKeyWrapper } from '@leastwise/raftlog'
-import { createUnlockKey, formatUnlockKey, listTokens, trustDigestOf } from '@leastwise/tokens'
+import { createUnlockKey, formatUnlockKey, listTokens, parseUnlockKey, trustDigestOf } from '@leastwise/tokens'
 import { systemDigest, systemRandom } from '@leastwise/tokens/node'
 import { OrchestratorError } from '../errors.ts'
 import type {
@@ -171,8 +171,9 @@ const parse = (store: Store, id: string) => {
 }
 
 function lockOperations({ engine, keys, store, own, renewSelf, adopt }: OperationContext): Record<string, Operation> {
-  const lock = async (): Promise<AutolockAnswer> => {
-    using key = createUnlockKey(systemRandom)
+  const lock = async (given: unknown): Promise<AutolockAnswer> => {
+    // Commands make the key and have it before the manager does; who asks without one gets it with the answer alone.
+    using key = typeof given === 'string' ? parseUnlockKey(given) : createUnlockKey(systemRandom)
     const wrapper = key.expose((bytes) => unlockKeyWrapper(bytes, systemRandom))
     // Both old secrets lay open on the disk, or under a key that is to be worth nothing: the node's key and the data key change.
     const identity = await renewSelf()
@@ -183,14 +184,14 @@ function lockOperations({ engine, keys, store, own, renewSelf, adopt }: Operatio
     return { autolock: true, unlockKey: formatUnlockKey(key), ...(oldKeyStays === null ? {} : { oldKeyStays }) }
   }
   return {
-    'autolock/on': async () => {
+    'autolock/on': async (request) => {
       if (keys.locked())
         throw new OrchestratorError('ALREADY_LOCKED', 'autolock is on; autolock rotate makes a new unlock key')
-      return await lock()
+      return await lock(request.body()['unlockKey'])
     },
-    'autolock/rotate': async () => {
+    'autolock/rotate': async (request) => {
       if (!keys.locked()) throw new OrchestratorError('NOT_LOCKED', 'autolock is off; switch it on first')
-      return await lock()
+      return await lock(request.body()['unlockKey'])
     },
     'autolock/off': async (): Promise<AutolockAnswer> => {
       if (keys.locked()) await engine.unlock()

@@ -21,6 +21,18 @@ function keyPlaceOf({ externalCa, rootKey }: CaAnswer): string {
   return `outside, with ${addresses.join(', ')}${waiting}`
 }
 
+/** With these a manager has said that it left its keys as they are, or was never asked. */
+const NOT_LOCKED_ANEW: ReadonlySet<string> = new Set([
+  'ALREADY_LOCKED',
+  'DATA_DIRECTORY_FOREIGN',
+  'LOCKED',
+  'MANAGER_NOT_RUNNING',
+  'NOT_LOCKED',
+  'STARTING',
+  'UNLOCK_KEY_MALFORMED',
+  'USAGE',
+])
+
 export const clusterCommands: readonly OperatorCommand[] = [
   command<StatusAnswer>({
     name: 'status',
@@ -94,11 +106,25 @@ export const clusterCommands: readonly OperatorCommand[] = [
     summary:
       'wrap the keys of the manager under an unlock key that it does not keep; on and rotate show the key this once',
     positionals: 1,
-    ask: (given) => {
+    ask: async (given) => {
       const mode = given.positionals[0]
       if (mode !== 'on' && mode !== 'off' && mode !== 'rotate')
         throw new OrchestratorError('USAGE', 'say autolock on, rotate or off')
-      return { path: `autolock/${mode}` }
+      if (mode === 'off') return { path: 'autolock/off' }
+      // Made here and not by the manager: if that dies before it answers, nobody would have the key that its disk is under.
+      const [{ createUnlockKey, formatUnlockKey }, { systemRandom }] = await Promise.all([
+        import('@leastwise/tokens'),
+        import('@leastwise/tokens/node'),
+      ])
+      using key = createUnlockKey(systemRandom)
+      return { path: `autolock/${mode}`, body: { unlockKey: formatUnlockKey(key) } }
+    },
+    showUnsure: ({ body }, code) => {
+      const made =
+        body instanceof Uint8Array ? null : ((body as { readonly unlockKey?: string } | undefined)?.unlockKey ?? null)
+      return made === null || (code !== null && NOT_LOCKED_ANEW.has(code))
+        ? null
+        : `${made}\n\nThe manager may have taken this unlock key before that: keep it until ca info and a restart show whether it did.`
     },
     show: (lock) =>
       lock.unlockKey === undefined

@@ -23,6 +23,8 @@ export interface OperatorCommand {
     readInput: (maxBytes: number) => Promise<Uint8Array>,
   ) => OperatorCall | Promise<OperatorCall>
   readonly show: (answer: never) => string
+  /** What has to be known although the call failed with `code`, since it may have been done; null if there is nothing. */
+  readonly showUnsure?: (call: OperatorCall, code: string | null) => string | null
 }
 
 /** A command whose answer has this type. */
