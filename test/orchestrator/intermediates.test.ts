@@ -92,7 +92,11 @@ describe('a manager that issues from an intermediate of its own', () => {
       expect([what, await managerSays(manager.address, identity, 'Dispatcher/Heartbeat')]).toEqual([what, 'cut'])
       expect([what, await serviceLetsIn(service, identity)]).toEqual([what, false])
     }
-    const codes = manager.process.events.filter(({ event }) => event === 'connection-refused').map(({ code }) => code)
+    // It is said on standard output, which the end of the connection may overtake.
+    const codes = await until('each refusal is told', () => {
+      const told = manager.process.events.filter(({ event }) => event === 'connection-refused')
+      return told.length >= Object.keys(forged).length && told.map(({ code }) => code)
+    })
     expect([...new Set(codes)].toSorted()).toEqual([
       'PEER_ISSUER_UNFIT',
       'PEER_NAMES_FORBIDDEN',

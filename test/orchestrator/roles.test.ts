@@ -79,6 +79,7 @@ describe('a change of role', () => {
   it('gives the node a certificate of its new role, and refuses the old one', async () => {
     const before = await change('promote', 'manager')
     await isBack('manager')
+    await worker.process.wait('renewed')
     expect(worker.process.events.filter(({ reason }) => reason === 'asked')).toHaveLength(1)
     const { leaf } = await credentialsIn(keyFile())
     expect(parseNodeSubject(leaf.subject).role).toBe('manager')

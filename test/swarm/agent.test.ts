@@ -1,6 +1,11 @@
+import { createSecureServer } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { AssignmentSet, Task } from '@leastwise/swarm'
+import { serverContextOptions, systemClock } from '@leastwise/identity/node'
+import type { AssignmentSet, Clock, Task } from '@leastwise/swarm'
+import { CALL_TIMEOUT_MS } from '@leastwise/swarm/node'
 import { describe, expect, it } from 'vitest'
+import { listening } from '../identity/hot-tls-support.ts'
+import { identityOf } from '../identity/tls-support.ts'
 import { probeAgent } from '../support/swarm-probe.ts'
 import { startManager } from '../support/swarm-server.ts'
 import { testCluster } from '../support/test-authority.ts'
@@ -129,6 +134,33 @@ describe('an agent', () => {
     ])
     await agent.next('managers')
     expect(agent.savedManagers).toEqual([[address, '127.0.0.1:1']])
+  })
+
+  it('does not wait for a manager that takes its registration and says nothing', async () => {
+    const { member, cluster } = await startManager()
+    const silent = createSecureServer({
+      ...serverContextOptions(identityOf(await cluster.issue({ role: 'manager' }))),
+      ALPNProtocols: ['h2'],
+    })
+    const asked = new Promise<void>((resolve) => {
+      silent.once('stream', () => {
+        resolve()
+      })
+    })
+    const address = `127.0.0.1:${await listening(silent)}`
+    const deadlines: number[] = []
+    const clock: Clock = {
+      now: systemClock.now,
+      sleep: async (ms, options) => {
+        if (ms === CALL_TIMEOUT_MS) {
+          deadlines.push(ms)
+          await asked
+        } else await systemClock.sleep(ms, options)
+      },
+    }
+    const agent = probeAgent({ credentials: await member(), managers: [address], clock })
+    expect(await agent.next('disconnected')).toMatchObject({ address, code: 'MANAGER_UNREACHABLE' })
+    expect(deadlines).toHaveLength(1)
   })
 
   it('registers again after its connection was cut', async () => {

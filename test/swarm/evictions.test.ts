@@ -14,6 +14,7 @@ import type { Clock, EvictionsPort } from '@leastwise/swarm'
 import { type LinkTrust, openManagerLink } from '@leastwise/swarm/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { bookWith, ofNode, signerOf } from '../identity/eviction-support.ts'
+import { hurriedClock } from '../support/hurried-clock.ts'
 import { probeAgent } from '../support/swarm-probe.ts'
 import { type RunningManager, startManager } from '../support/swarm-server.ts'
 import { type TestCluster, type TestNode, testCluster, testNodeId } from '../support/test-authority.ts'
@@ -26,13 +27,7 @@ const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await turn()
 }
 
-/** The system's clock, on which nobody waits longer than a moment. */
-const hurried: Clock = {
-  now: systemClock.now,
-  sleep: async (ms, options) => {
-    await systemClock.sleep(Math.min(ms, 20), options)
-  },
-}
+const hurried = hurriedClock(20)
 
 interface Pushing extends RunningManager {
   readonly evict: (nodeId: string) => void

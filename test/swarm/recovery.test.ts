@@ -2,11 +2,12 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { createClient, createRouterTransport } from '@connectrpc/connect'
 import { listRecoveryClaims, parseCertificateChain } from '@leastwise/identity'
 import { systemClock, systemRandom } from '@leastwise/identity/node'
-import { type Clock, createSessionRegistry, createSwarmRoutes } from '@leastwise/swarm'
+import { createSessionRegistry, createSwarmRoutes } from '@leastwise/swarm'
 import { type PendingKey, runAgent } from '@leastwise/swarm/node'
 import { describe, expect, it } from 'vitest'
 import { Recovery } from '../../packages/swarm/src/gen/leastwise/v1/recovery_pb.ts'
 import { codeOf } from '../../packages/swarm/src/wire/status.ts'
+import { hurriedClock } from '../support/hurried-clock.ts'
 import { DESCRIPTION, probeAgent } from '../support/swarm-probe.ts'
 import { type TestNodeOptions, testCluster, testClusterId, testNodeId } from '../support/test-authority.ts'
 import { serveAs } from './recovery-impostor.ts'
@@ -22,13 +23,7 @@ const expiredSince = (ms: number): TestNodeOptions => ({
   now: Date.now() - HOUR_MS - ms,
 })
 
-/** The system's clock, on which nobody waits longer than a moment. */
-const hurried: Clock = {
-  now: systemClock.now,
-  sleep: async (ms, options) => {
-    await systemClock.sleep(Math.min(ms, 20), options)
-  },
-}
+const hurried = hurriedClock(20)
 
 const until = async (holds: () => boolean): Promise<void> => {
   while (!holds()) await turn()

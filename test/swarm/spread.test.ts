@@ -8,6 +8,7 @@ import {
 } from '@leastwise/swarm'
 import { describe, expect, it } from 'vitest'
 import { createBeatPauses } from '../../packages/swarm/src/agent/spread.ts'
+import { hurriedClock } from '../support/hurried-clock.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { probeAgent } from '../support/swarm-probe.ts'
 import { startManager } from '../support/swarm-server.ts'
@@ -54,11 +55,12 @@ describe('ten thousand nodes that come back in the same moment', () => {
 describe('an agent', () => {
   it('beats at once, then after a share of the period, then as the manager says', async () => {
     const sleeps: number[] = []
+    const { now, sleep } = hurriedClock(5)
     const clock: Clock = {
-      now: systemClock.now,
+      now,
       sleep: async (ms, options) => {
         sleeps.push(ms)
-        await systemClock.sleep(Math.min(ms, 5), options)
+        await sleep(ms, options)
       },
     }
     const manager = await startManager({ periodMs: 1000 })

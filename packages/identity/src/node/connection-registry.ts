@@ -1,6 +1,9 @@
 import type { PeerIdentity } from '../verifying/verify.ts'
 
-/** What can be cut: a socket of `node:tls`, or a session of `node:http2`, whose streams end with it. */
+/**
+ * What can be cut: a socket of `node:tls`, at once, or a session of `node:http2` in a turn of its own, whose streams end with it: resetting them from
+ * amidst what a peer sent could hang the process.
+ */
 export interface Connection {
   readonly destroyed: boolean
   destroy: () => unknown
@@ -35,6 +38,14 @@ export interface ConnectionRegistry<Peer> {
   readonly size: number
 }
 
+const cut = (connection: Connection): void => {
+  if ('goaway' in connection)
+    setImmediate(() => {
+      connection.destroy()
+    })
+  else connection.destroy()
+}
+
 /** A registry without connections. */
 export function createConnectionRegistry<Peer = PeerIdentity>(
   options: ConnectionRegistryOptions<Peer>,
@@ -54,7 +65,7 @@ export function createConnectionRegistry<Peer = PeerIdentity>(
       try {
         authorize(peer)
       } catch (error) {
-        connection.destroy()
+        cut(connection)
         throw error
       }
       if (connection.destroyed) return
@@ -66,14 +77,14 @@ export function createConnectionRegistry<Peer = PeerIdentity>(
     recheck: () => {
       // First of all: the authorizer itself may sit on one of them.
       for (const cache of caches) cache.clear()
-      const cut: Peer[] = []
+      const gone: Peer[] = []
       for (const [connection, peer] of open) {
         if (mayStay(peer)) continue
-        cut.push(peer)
+        gone.push(peer)
         open.delete(connection)
-        connection.destroy()
+        cut(connection)
       }
-      return cut
+      return gone
     },
     peers: () => [...open.values()],
     get size() {

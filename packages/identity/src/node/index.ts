@@ -73,6 +73,7 @@ export { hotGrpcChannel, serveGrpc } from './tls/hot-grpc.ts'
 export type { HotHttp2, HotHttp2Options } from './tls/hot-http2.ts'
 export { hotHttp2 } from './tls/hot-http2.ts'
 export type { DrainOptions, DrainReport } from './tls/live-connections.ts'
+export { resetsApart } from './tls/resets-apart.ts'
 export type { AlpnProtocol, ManagerServerName, TlsIdentity } from './tls-options.ts'
 export {
   anonymousContextOptions,

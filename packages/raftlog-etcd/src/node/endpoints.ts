@@ -1,8 +1,9 @@
 import type { SecureClientSessionOptions } from 'node:http2'
 import { type Client, createClient } from '@connectrpc/connect'
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { createGrpcTransport } from '@connectrpc/connect-node'
 import { EtcdLogError } from '../errors.ts'
 import { KV, Lease, Watch } from '../gen/etcdserverpb/rpc_pb.ts'
+import { ClientSession } from './client-session.ts'
 
 /** Allows addresses that begin with `http:`. */
 export const allowClearText: unique symbol = Symbol('leastwise: allow clear text')
@@ -74,7 +75,7 @@ export function openEndpoints(options: EtcdClientOptions): readonly Endpoint[] {
   if (options.endpoints.length === 0) throw new TypeError('endpoints must name at least one member of etcd')
   return options.endpoints.map((text) => {
     const baseUrl = checkedUrl(text, options)
-    const sessionManager = new Http2SessionManager(
+    const sessionManager = new ClientSession(
       baseUrl,
       { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS },
       session(options, baseUrl.startsWith('https:')),

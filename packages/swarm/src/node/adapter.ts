@@ -35,7 +35,8 @@ export function createRequestHandler({ routes, callerOf, maxCallMs }: RequestHan
   return (request, response) => {
     const caller = callerOf(request)
     if (caller === undefined) {
-      request.stream.session?.destroy()
+      // Whatever resets streams has a turn of its own: here it would be amidst what the peer sent.
+      setImmediate(() => request.stream.session?.destroy())
       return
     }
     const handler = handlers.get(request.url)
@@ -57,7 +58,9 @@ export function createRequestHandler({ routes, callerOf, maxCallMs }: RequestHan
       })
       // What is left to fail here is writing to a caller that has gone.
       .catch(() => {
-        if (!request.stream.destroyed) request.stream.close()
+        setImmediate(() => {
+          if (!request.stream.destroyed) request.stream.close()
+        })
       })
   }
 }

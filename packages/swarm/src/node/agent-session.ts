@@ -14,7 +14,7 @@ import { decodeSessionMessage, type SessionNotice } from '../wire/session-messag
 import { codeOf } from '../wire/status.ts'
 import { encodeTaskStatus } from '../wire/task-status.ts'
 import { followEvictions } from './agent-evictions.ts'
-import { call, type ManagerLink, streamOf } from './manager-link.ts'
+import { CALL_TIMEOUT_MS, call, type ManagerLink, streamOf } from './manager-link.ts'
 
 /** Shortest pause between heartbeats, whatever the manager asks for, in milliseconds. */
 const MIN_HEARTBEAT_MS = 50
@@ -111,6 +111,20 @@ async function statuses({ calls, sessionId, worker, signal }: Running): Promise<
   await abortion.aborted
 }
 
+/** The stream has no deadline, but its beginning has: a manager that says nothing would hold the node before its first heartbeat could tell. */
+async function firstInTime<T>(messages: AsyncIterator<T, void>, clock: Clock, signal: AbortSignal) {
+  using waiting = linkSignals(signal)
+  const late = clock.sleep(CALL_TIMEOUT_MS, { signal: waiting.signal }).then(() => {
+    throw new SwarmError('MANAGER_UNREACHABLE', 'manager did not begin the session in time, register again')
+  })
+  try {
+    return await Promise.race([messages.next(), late])
+  } finally {
+    late.catch(() => undefined)
+    waiting.abort(signal.reason)
+  }
+}
+
 /**
  * One session from registration to its end, which is always an error: what ended it.
  *
@@ -122,7 +136,7 @@ export async function runSession(options: AgentSessionOptions): Promise<void> {
   using scope = linkSignals(options.signal)
   const messages = streamOf(scope.signal, (callOptions) => streams.dispatcher.session(request, callOptions))
   try {
-    const first = await messages.next()
+    const first = await firstInTime(messages, options.clock, scope.signal)
     if (first.done === true) throw ended()
     const notice = decodeSessionMessage(first.value)
     emit({ type: 'session', sessionId: notice.sessionId, address })

@@ -1,7 +1,7 @@
 import type { SecureClientSessionOptions } from 'node:http2'
 import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { type Client, createClient, type Transport } from '@connectrpc/connect'
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { createGrpcTransport } from '@connectrpc/connect-node'
 import { anonymousContextOptions, clientContextOptions } from '@leastwise/identity/node'
 import { formatManagerAddress, parseManagerAddress } from '../agent/address.ts'
 import type { NodeCredentials } from '../agent/events.ts'
@@ -12,6 +12,7 @@ import { Evictions } from '../gen/leastwise/v1/evictions_pb.ts'
 import { Recovery } from '../gen/leastwise/v1/recovery_pb.ts'
 import { answerError } from '../wire/answer.ts'
 import { MAX_ANSWER_BYTES, MAX_BOOTSTRAP_ANSWER_BYTES } from '../wire/limits.ts'
+import { ClientSession } from './client-session.ts'
 
 /** Deadline of a short call, in milliseconds; Docker's nodes wait as long. */
 export const CALL_TIMEOUT_MS = 5000
@@ -82,7 +83,7 @@ function sessionOptions(trust: LinkTrust): SecureClientSessionOptions {
  */
 export function openManagerLink(address: string, trust: LinkTrust): ManagerLink {
   const baseUrl = `https://${formatManagerAddress(parseManagerAddress(address))}`
-  const sessionManager = new Http2SessionManager(baseUrl, {}, sessionOptions(trust))
+  const sessionManager = new ClientSession(baseUrl, {}, sessionOptions(trust))
   const transport: Transport = createGrpcTransport({
     baseUrl,
     sessionManager,

@@ -183,7 +183,10 @@ export function createSwarmServer(options: SwarmServerOptions): SwarmServer {
         cut.push(peer)
         // At once, so that a call which is already on its way finds nobody behind it.
         served.delete(session)
-        session.destroy()
+        // In a turn of its own, as whatever resets streams: this may be amidst what that very peer sent.
+        setImmediate(() => {
+          session.destroy()
+        })
       }
       return cut
     },

@@ -8,6 +8,7 @@ import {
 } from 'node:http2'
 import type { HotTls } from '../hot-tls.ts'
 import type { ManagerServerName } from '../tls-options.ts'
+import { resetsApart } from './resets-apart.ts'
 
 /** How the session of a {@link hotHttp2} is made. */
 export interface HotHttp2Options {
@@ -49,7 +50,7 @@ function counted(session: ClientHttp2Session): Opened {
   let leaving = false
   const request = session.request.bind(session)
   session.request = (...call) => {
-    const stream = request(...call)
+    const stream = resetsApart(request(...call))
     open += 1
     stream.once('close', () => {
       open -= 1

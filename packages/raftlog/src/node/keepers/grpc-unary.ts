@@ -155,6 +155,9 @@ export async function withUnaryCalls<T>(options: UnaryOptions, use: (call: Unary
     throw error
   } finally {
     done.abort()
-    session.destroy()
+    // In a turn of its own: this one may be amidst what the plug-in sent.
+    setImmediate(() => {
+      session.destroy()
+    })
   }
 }
