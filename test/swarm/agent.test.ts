@@ -1,7 +1,7 @@
 import { createSecureServer } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
 import { serverContextOptions, systemClock } from '@leastwise/identity/node'
-import type { AssignmentSet, Clock, Task } from '@leastwise/swarm'
+import { type AssignmentSet, type Clock, SwarmError, type Task } from '@leastwise/swarm'
 import { CALL_TIMEOUT_MS } from '@leastwise/swarm/node'
 import { describe, expect, it } from 'vitest'
 import { listening } from '../identity/hot-tls-support.ts'
@@ -221,6 +221,46 @@ describe('renewal', () => {
       agent.events.findIndex(({ type }) => type === 'renewed'),
     )
     expect(scheduled.at).toBeGreaterThan(now + 3_600_000)
+  })
+
+  it('is asked for again while it waits for its turn, and happens once', async () => {
+    const { address, member, manager } = await startManager({ periodMs: 10_000 })
+    const credentials = await member()
+    let goOn = (): void => undefined
+    const gate = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    let waits = 0
+    const clock: Clock = {
+      now: systemClock.now,
+      sleep: async (ms, options) => {
+        // Between two renewals that are asked for a second has to pass.
+        if (ms > 500 && ms <= 1000) {
+          waits += 1
+          await gate
+        } else await systemClock.sleep(ms, options)
+      },
+    }
+    const agent = probeAgent({ credentials, managers: [address], clock })
+    await agent.next('session')
+    manager.settings.renewalError = new SwarmError('MANAGER_REFUSED', 'not now')
+    manager.rotate(credentials.nodeId)
+    await agent.next('renewal-failed')
+    manager.settings.renewalError = null
+    manager.rotate(credentials.nodeId)
+    await until(() => waits === 1)
+    manager.rotate(credentials.nodeId)
+    // What was said before has been heard then.
+    manager.managers.set([
+      { nodeId: 'manager', address, weight: 2 },
+      { nodeId: 'other', address: '127.0.0.1:1', weight: 1 },
+    ])
+    await agent.next('managers')
+    goOn()
+    await agent.next('renewed')
+    await systemClock.sleep(100, { signal: new AbortController().signal })
+    expect(manager.calls.renew).toBe(2)
+    expect(agent.events.filter(({ type }) => type === 'renewed')).toHaveLength(1)
   })
 
   it('uses new credentials only once they are saved', async () => {

@@ -4,7 +4,9 @@ import {
   createSessionRegistry,
   HEARTBEAT_PERIOD_MS,
   HEARTBEAT_SPREAD_MS,
+  MAX_REGISTRATIONS,
   type RandomSource,
+  REGISTRATION_WINDOW_MS,
 } from '@leastwise/swarm'
 import { describe, expect, it } from 'vitest'
 import { createBeatPauses } from '../../packages/swarm/src/agent/spread.ts'
@@ -112,6 +114,33 @@ describe('an agent', () => {
     goOn()
     const again = await agent.next('session', heard)
     expect(again.sessionId).not.toBe(sessionId)
+    expect(agent.events.filter(({ type }) => type === 'disconnected')).toEqual([])
+  })
+
+  it('that has registered as often as a manager allows stays in its session until it may again', async () => {
+    const pauses: number[] = []
+    const clock: Clock = {
+      now: systemClock.now,
+      sleep: async (ms, options) => {
+        if (ms > HEARTBEAT_PERIOD_MS + HEARTBEAT_SPREAD_MS && ms <= REGISTRATION_WINDOW_MS) pauses.push(ms)
+        // The share of two seconds within which all register anew.
+        await systemClock.sleep(ms === 500 ? 0 : ms, options)
+      },
+    }
+    const { address, member, manager, cluster, sessions } = await startManager()
+    const agent = probeAgent({ credentials: await member(), managers: [address], clock, random: fixed })
+    await agent.next('session')
+    const bundles = await Promise.all([2, 3, 4].map(async (n) => await testCluster({ commonName: `swarm-ca-${n}` })))
+    for (const { root } of bundles.slice(0, MAX_REGISTRATIONS - 1)) {
+      const heard = agent.events.length
+      manager.bundle.set(new TextEncoder().encode(cluster.root.pem + root.pem))
+      await agent.next('session', heard)
+    }
+    const [last] = bundles.slice(-1)
+    manager.bundle.set(new TextEncoder().encode(cluster.root.pem + last!.root.pem))
+    while (pauses.length === 0) await systemClock.sleep(5, { signal: new AbortController().signal })
+    expect(sessions.list()).toHaveLength(1)
+    expect(agent.events.filter(({ type }) => type === 'session')).toHaveLength(MAX_REGISTRATIONS)
     expect(agent.events.filter(({ type }) => type === 'disconnected')).toEqual([])
   })
 })

@@ -7,6 +7,7 @@ import { createEventQueue } from '../agent/event-queue.ts'
 import type { AgentEvent, AgentOptions, NodeCredentials } from '../agent/events.ts'
 import { firstOf } from '../agent/first-of.ts'
 import { createManagerPool } from '../agent/manager-pool.ts'
+import { createRegistrationPace } from '../agent/registration-pace.ts'
 import { drawUpTo, REGISTRATION_SPREAD_MS } from '../agent/spread.ts'
 import { sameReport, tlsReportOf } from '../agent/tls-report.ts'
 import type { Clock, RandomSource } from '../ports.ts'
@@ -63,6 +64,8 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
   let credentials: NodeCredentials = options.credentials
   let renewing = false
   let asked = false
+  // Asked again before the renewal has begun, as by each session of a few, is asked once.
+  let poked = false
   // One key for all tries of a recovery: once the manager has granted it, the old key is no longer the last.
   let recoveryKey: PendingKey | null = options.recoveryKey ?? null
   let clockSkew: ClockSkew | null = null
@@ -122,7 +125,8 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     if (notice.trustBundle !== null) await takeTrustBundle(notice.trustBundle)
     if (notice.certificate === 'rotate' && !renewing) {
       asked = true
-      rotation.poke()
+      if (!poked) rotation.poke()
+      poked = true
     }
   }
 
@@ -168,6 +172,7 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     { signal }: { readonly signal: AbortSignal },
   ): Promise<NodeCredentials> => {
     renewing = true
+    poked = false
     const reason = expired() ? 'recovered' : asked ? 'asked' : 'due'
     try {
       const certified = reason === 'recovered' ? await comeBack(signal) : await askForNext(current, signal)
@@ -213,6 +218,12 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     for await (const _renewed of schedule);
   }
 
+  const registrations = createRegistrationPace()
+  const emitFromSession = (event: AgentEvent): void => {
+    if (event.type === 'session') registrations.note(clock.now())
+    queue.push(event)
+  }
+
   const sessionsForever = async (signal: AbortSignal): Promise<void> => {
     for (let backoffMs = 0; ; ) {
       const startedAt = clock.now()
@@ -231,7 +242,7 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
             trustBundle: () => credentials.trustBundle,
             clock,
             random,
-            emit: queue.push,
+            emit: emitFromSession,
             onNotice: takeNotice,
             signal: ended,
           })
@@ -239,7 +250,8 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
         const outdated = async (ended: AbortSignal): Promise<void> => {
           do await doubted.wake({ signal: ended })
           while (sameReport(reported, tlsReportOf(credentials)))
-          await clock.sleep(drawUpTo(REGISTRATION_SPREAD_MS, random), { signal: ended })
+          const pauseMs = Math.max(drawUpTo(REGISTRATION_SPREAD_MS, random), registrations.pauseMs(clock.now()))
+          await clock.sleep(pauseMs, { signal: ended })
           throw OUTDATED
         }
         await firstOf(signal, [session, outdated])
@@ -251,7 +263,10 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
         const good = clock.now() - startedAt >= GOOD_SESSION_MS
         backoffMs = nextSessionBackoff(good ? 0 : backoffMs)
         // Without a certificate there is no session: now and then is enough, and at once when it is back.
-        const retryInMs = expired() ? RECOVERY_POLL_MS * (1 - unitOf(random) / 2) : backoffMs * unitOf(random)
+        const limitMs = codeOf(error) === 'REGISTRATION_LIMIT' ? registrations.pauseMs(clock.now()) : 0
+        const retryInMs = expired()
+          ? RECOVERY_POLL_MS * (1 - unitOf(random) / 2)
+          : Math.max(backoffMs * unitOf(random), limitMs)
         queue.push({ type: 'disconnected', code: nameOf(error), address, retryInMs })
         await lookAround(error, address, signal)
         pool.observe(address, good ? 'good' : 'bad')
