@@ -13,7 +13,6 @@ import {
   createNodeKey,
   exportPrivateKey,
   type LocalSigner,
-  openKeyFile,
   openSigner,
   type TlsIdentity,
 } from '@leastwise/identity/node'
@@ -22,6 +21,7 @@ import { openSealed } from '../../examples/orchestrator/manager/manager-keys.ts'
 import { authorityKeyId, basicConstraints, type Forgery, forge, keyUsage, subjectKeyId } from '../identity/forge.ts'
 import { leafNamed, subjectOf } from '../identity/intermediate-support.ts'
 import { rawCall, rawHttp2 } from '../support/swarm-raw.ts'
+import { contentOfKeyFile } from './key-file-of-a-process.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -32,8 +32,7 @@ export async function credentialsIn(data: string): Promise<{
   readonly chain: readonly Certificate[]
   readonly nodeId: string
 }> {
-  const content = await (await openKeyFile(join(data, 'node.key'))).load(clearWrapper)
-  const { privateKey, certificateChain, trustBundle } = content!
+  const { privateKey, certificateChain, trustBundle } = await contentOfKeyFile(join(data, 'node.key'))
   const chain = parseCertificateChain(certificateChain ?? '')
   const { nodeId } = parseNodeSubject(chain[0]!.subject)
   return { identity: { privateKey, certificateChain: certificateChain ?? '', trustBundle }, chain, nodeId }
@@ -58,11 +57,11 @@ export interface ThiefLeaf {
 
 /** Reads the issuing key out of the data directory of a manager that is not locked. */
 export async function stealIssuer(managerData: string): Promise<Thief> {
-  const content = await (await openKeyFile(join(managerData, 'state', 'node.key'))).load(clearWrapper)
-  const { current } = decodeIssuer((await openSealed(content!, clearWrapper)).get(ISSUER) ?? null)
+  const content = await contentOfKeyFile(join(managerData, 'state', 'node.key'))
+  const { current } = decodeIssuer((await openSealed(content, clearWrapper)).get(ISSUER) ?? null)
   const intermediate = parseCertificate(current!.certificate)
   const key = openSigner(current!.privateKey)
-  const { trustBundle, certificateChain } = content!
+  const { trustBundle, certificateChain } = content
   const { clusterId } = parseNodeSubject(parseCertificateChain(certificateChain ?? '')[0]!.subject)
   const made = async (changes: Pick<Forgery, 'extensions' | 'publicKey' | 'subject'> & Partial<Forgery>) =>
     parseCertificate(

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseCertificateChain, parseNodeSubject } from '@leastwise/identity'
-import { clearWrapper, clientContextOptions, openKeyFile } from '@leastwise/identity/node'
+import { clientContextOptions } from '@leastwise/identity/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type {
   CrlAnswer,
@@ -13,6 +13,7 @@ import type {
 } from '../../examples/orchestrator/operator/answers.ts'
 import { rawCall, rawHttp2 } from '../support/swarm-raw.ts'
 import { answerOf, type Manager, refusalCode, run, Sandbox, until, type WorkerProcess } from './cluster-processes.ts'
+import { contentOfKeyFile } from './key-file-of-a-process.ts'
 
 let sandbox: Sandbox
 let manager: Manager
@@ -32,8 +33,7 @@ const nodeOf = async (id: string): Promise<NodeAnswer | undefined> =>
   (await manager.call<readonly NodeAnswer[]>('node/ls')).find((node) => node.id === id)
 const evictions = async (): Promise<EvictionsAnswer> => await manager.call('node/evictions')
 const credentialsIn = async (file: string) => {
-  const content = await (await openKeyFile(file)).load(clearWrapper)
-  const { privateKey, certificateChain, trustBundle } = content!
+  const { privateKey, certificateChain, trustBundle } = await contentOfKeyFile(file)
   const [leaf] = parseCertificateChain(certificateChain ?? '')
   return { identity: { privateKey, certificateChain: certificateChain ?? '', trustBundle }, leaf: leaf! }
 }

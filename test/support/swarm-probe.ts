@@ -45,6 +45,7 @@ export interface ProbeOptions {
   readonly clock?: Clock
   readonly random?: RandomSource
   readonly recoveryKey?: PendingKey
+  readonly saveRecoveryKey?: (key: PendingKey) => Promise<void>
   readonly evictions?: HeldEvictions
   readonly apply?: (set: AssignmentSet, count: number) => Promise<void>
   readonly saveCredentials?: (credentials: NodeCredentials) => Promise<void>
@@ -97,6 +98,7 @@ export function probeAgent(options: ProbeOptions): AgentProbe {
         savedManagers.push(managers.map(({ address }) => address))
       },
       ...(options.recoveryKey === undefined ? {} : { recoveryKey: options.recoveryKey }),
+      ...(options.saveRecoveryKey === undefined ? {} : { saveRecoveryKey: options.saveRecoveryKey }),
       ...(options.evictions === undefined ? {} : { evictions: options.evictions }),
       clock: options.clock ?? systemClock,
       random: options.random ?? systemRandom,

@@ -39,6 +39,8 @@ export interface StartOptions {
   readonly clock?: Clock
   readonly limits?: Partial<ServerLimits>
   readonly periodMs?: number
+  /** Whose certificate counts no more, as that of an issuer which was removed. */
+  readonly isNobody?: (serial: string) => boolean
 }
 
 export const credentialsOf = (node: TestNode, cluster: TestCluster): NodeCredentials => ({
@@ -70,7 +72,10 @@ export async function startManager(options: StartOptions = {}): Promise<RunningM
   const served = evictions === undefined ? manager : { ...manager, trustBundle: () => manager.trustBundle(), evictions }
   const server = createSwarmServer({
     routes: createSwarmRoutes(served, { clock, sessions, authorize: manager.authorize }),
-    identify: (socket) => peerOf(socket, { roots, clusterId: cluster.clusterId, now: Date.now() }),
+    identify: (socket) => {
+      const peer = peerOf(socket, { roots, clusterId: cluster.clusterId, now: Date.now() })
+      return peer !== null && options.isNobody?.(peer.serial) === true ? null : peer
+    },
     authorize: manager.authorize,
     onRefused: (refusal) => refused.push(refusal),
     ...(options.limits === undefined ? {} : { limits: options.limits }),

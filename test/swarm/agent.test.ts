@@ -1,11 +1,13 @@
 import { createSecureServer } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
+import { parseCertificateChain } from '@leastwise/identity'
 import { serverContextOptions, systemClock } from '@leastwise/identity/node'
 import { type AssignmentSet, type Clock, SwarmError, type Task } from '@leastwise/swarm'
-import { CALL_TIMEOUT_MS } from '@leastwise/swarm/node'
+import { CALL_TIMEOUT_MS, type PendingKey } from '@leastwise/swarm/node'
 import { describe, expect, it } from 'vitest'
 import { listening } from '../identity/hot-tls-support.ts'
 import { identityOf } from '../identity/tls-support.ts'
+import { hurriedClock } from '../support/hurried-clock.ts'
 import { probeAgent } from '../support/swarm-probe.ts'
 import { startManager } from '../support/swarm-server.ts'
 import { testCluster } from '../support/test-authority.ts'
@@ -278,6 +280,64 @@ describe('renewal', () => {
     expect(await agent.next('renewal-failed')).toMatchObject({ code: 'KEY_FILE_WRITE_FAILED' })
     const [serial] = manager.nodes.get(credentials.nodeId)!.issuedSerials
     expect(server.sessions().some(({ peer }) => peer?.serial === serial)).toBe(false)
+  })
+})
+
+describe('an identity that was granted and could not be saved, while the one before counts no more', () => {
+  const scene = async () => {
+    const nobodies = new Set<string>()
+    const running = await startManager({ isNobody: (serial) => nobodies.has(serial) })
+    const credentials = await running.member()
+    const kept: PendingKey[] = []
+    /** From the moment of its first save the node is nobody with what it has. */
+    const fails = async (): Promise<void> => {
+      nobodies.add(parseCertificateChain(credentials.certificateChain)[0]!.serial)
+      throw Object.assign(new Error('no space'), { code: 'KEY_FILE_WRITE_FAILED' })
+    }
+    const options = {
+      credentials,
+      managers: [running.address] as const,
+      clock: hurriedClock(20),
+      saveRecoveryKey: async (key: PendingKey) => {
+        kept.push(key)
+      },
+    }
+    return { ...running, credentials, kept, fails, options }
+  }
+
+  it('is fetched, with the same key', async () => {
+    const { manager, credentials, kept, fails, options } = await scene()
+    let saves = 0
+    const agent = probeAgent({
+      ...options,
+      saveCredentials: async () => {
+        saves += 1
+        if (saves === 1) await fails()
+      },
+    })
+    await agent.next('session')
+    manager.rotate(credentials.nodeId)
+    expect(await agent.next('renewal-failed')).toMatchObject({ code: 'KEY_FILE_WRITE_FAILED' })
+    const { credentials: next } = await agent.next('renewed')
+    expect(next.privateKey).toEqual(kept[0]!.privateKey)
+    expect(kept).toHaveLength(1)
+    expect(manager.nodes.get(credentials.nodeId)!.issuedSerials).toHaveLength(1)
+  })
+
+  it('is fetched after a restart, at once, with the key that was kept', async () => {
+    const { manager, credentials, kept, fails, options } = await scene()
+    const first = probeAgent({ ...options, saveCredentials: fails })
+    await first.next('session')
+    manager.rotate(credentials.nodeId)
+    await first.next('renewal-failed')
+    first.stop()
+    await first.over.catch(() => undefined)
+    const agent = probeAgent({ ...options, recoveryKey: kept[0]! })
+    expect(await agent.next('disconnected')).toMatchObject({ code: 'CALLER_ANONYMOUS' })
+    const { credentials: next } = await agent.next('renewed')
+    expect(next.privateKey).toEqual(kept[0]!.privateKey)
+    await agent.next('session')
+    expect(manager.nodes.get(credentials.nodeId)!.issuedSerials).toHaveLength(1)
   })
 })
 

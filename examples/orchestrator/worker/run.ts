@@ -138,6 +138,7 @@ export async function runWorker(given: Given): Promise<number> {
     const recoveryKey = await loadRecoveryKey(recoveryFile)
     const evictions = await openEvictions(data, credentials, announce)
     let evicted = false
+    let ownKey = credentials.privateKey
     let service: NodeService | null = null
     try {
       if (serveAt !== null) service = await serveNodes(serveAt, { credentials, evictions, announce })
@@ -153,7 +154,9 @@ export async function runWorker(given: Given): Promise<number> {
         },
         saveCredentials: async (next) => {
           await save(next)
-          rmSync(recoveryPath, { force: true })
+          // A new bundle alone leaves a request that is under way what it is.
+          if (!Buffer.from(next.privateKey).equals(ownKey)) rmSync(recoveryPath, { force: true })
+          ownKey = next.privateKey
         },
         saveManagers: async (managers) => {
           writeFileSync(managersFile, JSON.stringify(managers.map((manager) => manager.address)), { mode: 0o600 })

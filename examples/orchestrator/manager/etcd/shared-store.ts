@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Snapshot } from '@leastwise/raftlog'
 import { EtcdLogError, MAX_SHARED_APPEND_BYTES, type SharedLog } from '@leastwise/raftlog-etcd'
 import { asError } from '../../errors.ts'
@@ -46,6 +47,8 @@ const isConflict = (error: unknown): boolean => error instanceof EtcdLogError &&
  * manager that slept through a change of leader commits nothing on what it remembers.
  */
 export async function openSharedStore(log: SharedLog, { signal, fail }: SharedStoreOptions): Promise<Store> {
+  // As many wait for an entry at once as there are commands under way.
+  setMaxListeners(0, signal)
   let durable = emptyCluster
   let durableIndex = 0n
   let broken: Error | null = null

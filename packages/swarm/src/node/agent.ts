@@ -25,11 +25,14 @@ import { RECOVERY_POLL_MS, recoverInTime } from './recover.ts'
 /** {@link AgentOptions} and the world. */
 export interface RunAgentOptions extends AgentOptions {
   /**
-   * What {@link RunAgentOptions.saveRecoveryKey} kept, when the last run died between asking for its identity again and saving it: the manager
-   * takes only this key then.
+   * What {@link RunAgentOptions.saveRecoveryKey} kept, when the last run died between asking for its next identity and saving it: when the
+   * one that it has is worth nothing by then, the manager takes only this key.
    */
   readonly recoveryKey?: PendingKey
-  /** Durable when the promise resolves; of no more use once new credentials are saved. Without it such a death costs the identity. */
+  /**
+   * Called before the manager is asked for a certificate of a new key. Durable when the promise resolves; of no more use once credentials with
+   * another key than before are saved. Without it such a death may cost the identity.
+   */
   readonly saveRecoveryKey?: (key: PendingKey) => Promise<void>
   readonly clock: Clock
   readonly random: RandomSource
@@ -66,7 +69,7 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
   let asked = false
   // Asked again before the renewal has begun, as by each session of a few, is asked once.
   let poked = false
-  // One key for all tries of a recovery: once the manager has granted it, the old key is no longer the last.
+  // One key for all tries: once the manager has granted it, the old key may be worth nothing.
   let recoveryKey: PendingKey | null = options.recoveryKey ?? null
   let clockSkew: ClockSkew | null = null
   const expired = (): boolean => clock.now() > credentials.notAfter
@@ -115,6 +118,13 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     }
   }
 
+  const askForRenewal = (): void => {
+    if (renewing) return
+    asked = true
+    if (!poked) rotation.poke()
+    poked = true
+  }
+
   const takeNotice = async (notice: SessionNotice): Promise<void> => {
     const [first, ...rest] = notice.managers
     if (first !== undefined && pool.replace(notice.managers)) {
@@ -123,17 +133,30 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
       queue.push({ type: 'managers', managers })
     }
     if (notice.trustBundle !== null) await takeTrustBundle(notice.trustBundle)
-    if (notice.certificate === 'rotate' && !renewing) {
-      asked = true
-      if (!poked) rotation.poke()
-      poked = true
-    }
+    if (notice.certificate === 'rotate') askForRenewal()
+  }
+
+  /** A key that was asked for and may have been granted; one that was certified meanwhile has become the old one. */
+  const askedFor = (): PendingKey | null => {
+    const own = parseCertificateChain(credentials.certificateChain)[0]?.publicKey ?? new Uint8Array()
+    return recoveryKey === null || sameBytes(recoveryKey.publicKey, own) ? null : recoveryKey
+  }
+  const nextKey = async (): Promise<PendingKey> => {
+    const known = askedFor()
+    if (known !== null) return known
+    const fresh = await createPendingKey()
+    await options.saveRecoveryKey?.(fresh)
+    recoveryKey = fresh
+    return fresh
   }
 
   const askForNext = async ({ nodeId, clusterId }: NodeCredentials, signal: AbortSignal): Promise<NodeCredentials> => {
+    const again = askedFor() !== null
+    const key = await nextKey()
     using link = openManagerLink(address, { kind: 'identity', credentials, bridges: bridgesOf(credentials) })
     return await certify(link, {
-      key: await createPendingKey(),
+      key,
+      ...(again ? { grantedTo: nodeId } : {}),
       token: '',
       requestedRole: null,
       availability: 'active',
@@ -146,17 +169,10 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
   }
 
   const comeBack = async (signal: AbortSignal): Promise<NodeCredentials> => {
-    const { trustBundle, clusterId, certificateChain } = credentials
-    const own = parseCertificateChain(certificateChain)[0]?.publicKey ?? new Uint8Array()
-    // A key that was certified meanwhile has become the old one.
-    if (recoveryKey === null || sameBytes(recoveryKey.publicKey, own)) {
-      const fresh = await createPendingKey()
-      await options.saveRecoveryKey?.(fresh)
-      recoveryKey = fresh
-    }
+    const { trustBundle, clusterId } = credentials
     return await recoverInTime({
       credentials,
-      key: recoveryKey,
+      key: await nextKey(),
       clock,
       random,
       signal,
@@ -268,6 +284,8 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
           ? RECOVERY_POLL_MS * (1 - unitOf(random) / 2)
           : Math.max(backoffMs * unitOf(random), limitMs)
         queue.push({ type: 'disconnected', code: nameOf(error), address, retryInMs })
+        // Nobody to the manager, with a certificate: the next one was granted, and is there to be fetched.
+        if (codeOf(error) === 'CALLER_ANONYMOUS' && askedFor() !== null) askForRenewal()
         await lookAround(error, address, signal)
         pool.observe(address, good ? 'good' : 'bad')
         if (expired())

@@ -7,6 +7,7 @@ import type { Availability, NodeRole } from '../node-description.ts'
 import type { Clock, RandomSource } from '../ports.ts'
 import { availabilities, issuanceStates, roles } from '../wire/codebook.ts'
 import { idField } from '../wire/fields.ts'
+import { codeOf } from '../wire/status.ts'
 import { call, type ManagerLink } from './manager-link.ts'
 
 /** A key that has not been certified yet, and the request for it. */
@@ -31,6 +32,11 @@ export interface CertifyOptions {
   readonly key: PendingKey
   /** How the request is sent, and the node id that comes back; `NodeCA/IssueNodeCertificate` unless given. */
   readonly issue?: IssuingManager['issue']
+  /**
+   * The node, when an earlier try with this very request may have been granted. A manager that refuses it then has its certificate, and gives it to a node
+   * whose own is worth nothing by now.
+   */
+  readonly grantedTo?: string
   /** `''` for a renewal, which the connection's certificate speaks for. */
   readonly token: string
   readonly requestedRole: NodeRole | null
@@ -47,9 +53,12 @@ export interface CertifyOptions {
   readonly signal: AbortSignal
 }
 
+/** A node with a certificate that counts no more is nobody, who brings no token; one that still counts has shown this key. */
+const REFUSED_WHEN_GRANTED: ReadonlySet<string> = new Set(['JOIN_TOKEN_REJECTED', 'NODE_KEY_REUSED'])
+
 function issuingManager(
   link: ManagerLink,
-  { key, token, requestedRole, availability, issue }: CertifyOptions,
+  { key, token, requestedRole, availability, issue, grantedTo }: CertifyOptions,
 ): IssuingManager {
   return {
     issue: async ({ signal }) => {
@@ -60,7 +69,11 @@ function issuingManager(
         role: roles.encode(requestedRole ?? 'worker'),
         availability: availabilities.encode(availability),
       }
-      const answer = await call(signal, async (options) => await link.nodeCa.issueNodeCertificate(request, options))
+      const asking = call(signal, async (options) => await link.nodeCa.issueNodeCertificate(request, options))
+      const answer = await asking.catch((error: unknown) => {
+        if (grantedTo === undefined || !REFUSED_WHEN_GRANTED.has(codeOf(error) ?? '')) throw error
+        return { nodeId: grantedTo }
+      })
       return idField(answer.nodeId, 'manager', 'node id')
     },
     status: async (nodeId, { signal }) => {
