@@ -335,24 +335,47 @@ describe('the recorded follower', () => {
   })
 })
 
-const AHEAD_FILE = join(import.meta.dirname, '../vectors/raftlog/ahead.json')
+/** A file as it may look behind its last frame. */
+interface TailState {
+  readonly why: string
+  readonly files: Readonly<Record<string, string>>
+  readonly droppedBytes: number
+  readonly code: string | null
+}
 
-/** A log that was not closed, with zeros behind its last frame: whole, and with half of a further frame. */
-interface AheadVector {
+/** A log that was not closed, with different things behind its last frame. */
+interface TailVector {
   readonly clusterId: string
   readonly logId: string
   readonly dek: string
   readonly clearRing: string
   readonly entries: readonly string[]
-  readonly states: readonly {
-    readonly why: string
-    readonly files: Readonly<Record<string, string>>
-    readonly droppedBytes: number
-    readonly code: string | null
-  }[]
+  readonly states: readonly TailState[]
 }
 
-async function writeAhead(): Promise<AheadVector> {
+/** Opens as its state says: refused, or with the entries and without what was torn. */
+async function opensAsRecorded(
+  { clearRing, entries }: TailVector,
+  { files, droppedBytes, code }: TailState,
+  from = 1n,
+): Promise<void> {
+  const disk = crashDisk({ ring: unhex(clearRing) })
+  for (const [name, bytes] of Object.entries(files)) disk.put(name, unhex(bytes))
+  const opening = openSealedLog(partsOn(disk, identity))
+  if (code !== null) {
+    await expect(opening).rejects.toThrowCode(code)
+    return
+  }
+  const log = await opening
+  expect(await readAll(log, from)).toEqual(entries)
+  expect(log.repair?.droppedBytes ?? 0).toBe(droppedBytes)
+}
+
+const AHEAD_FILE = join(import.meta.dirname, '../vectors/raftlog/ahead.json')
+
+/** Zeros behind the last frame: whole, and with half of a further frame. */
+
+async function writeAhead(): Promise<TailVector> {
   const disk = crashDisk({ stepBytes: 2048 })
   const log = await createSealedLog(partsOn(disk, { ...identity, random: countingRandom() }))
   const file = '00000000000000000001.log'
@@ -387,24 +410,15 @@ async function writeAhead(): Promise<AheadVector> {
 }
 
 if (process.env['UPDATE_VECTORS'] === '1') writeFileSync(AHEAD_FILE, `${JSON.stringify(await writeAhead(), null, 2)}\n`)
-const ahead = JSON.parse(readFileSync(AHEAD_FILE, 'utf8')) as AheadVector
+const ahead = JSON.parse(readFileSync(AHEAD_FILE, 'utf8')) as TailVector
 
 describe('the recorded zeros', () => {
   it('are what the same life writes today, byte for byte', async () => {
     expect(await writeAhead()).toEqual(ahead)
   })
 
-  it.each(ahead.states)('behind the last frame: $why', async ({ files, droppedBytes, code }) => {
-    const disk = crashDisk({ ring: unhex(ahead.clearRing) })
-    for (const [name, bytes] of Object.entries(files)) disk.put(name, unhex(bytes))
-    const opening = openSealedLog(partsOn(disk, identity))
-    if (code !== null) {
-      await expect(opening).rejects.toThrowCode(code)
-      return
-    }
-    const log = await opening
-    expect(await readAll(log)).toEqual(ahead.entries)
-    expect(log.repair?.droppedBytes ?? 0).toBe(droppedBytes)
+  it.each(ahead.states)('behind the last frame: $why', async (state) => {
+    await opensAsRecorded(ahead, state)
   })
 
   it('are passed over by the second reader', () => {
@@ -416,19 +430,8 @@ describe('the recorded zeros', () => {
 const OVER_FILE = join(import.meta.dirname, '../vectors/raftlog/over.json')
 
 /** A log whose last segment is written over an older one: with nothing begun behind its last frame, and with half of a frame. */
-interface OverVector {
-  readonly clusterId: string
-  readonly logId: string
-  readonly dek: string
-  readonly clearRing: string
+interface OverVector extends TailVector {
   readonly last: string
-  readonly entries: readonly string[]
-  readonly states: readonly {
-    readonly why: string
-    readonly files: Readonly<Record<string, string>>
-    readonly droppedBytes: number
-    readonly code: string | null
-  }[]
 }
 
 async function writeOver(): Promise<OverVector> {
@@ -484,17 +487,8 @@ describe('the recorded segment over an older one', () => {
     expect(unhex(over.states[0]!.files[over.last]!)[4]).toBe(2)
   })
 
-  it.each(over.states)('behind the last frame: $why', async ({ files, droppedBytes, code }) => {
-    const disk = crashDisk({ ring: unhex(over.clearRing) })
-    for (const [name, bytes] of Object.entries(files)) disk.put(name, unhex(bytes))
-    const opening = openSealedLog(partsOn(disk, identity))
-    if (code !== null) {
-      await expect(opening).rejects.toThrowCode(code)
-      return
-    }
-    const log = await opening
-    expect(await readAll(log, 7n)).toEqual(over.entries)
-    expect(log.repair?.droppedBytes ?? 0).toBe(droppedBytes)
+  it.each(over.states)('behind the last frame: $why', async (state) => {
+    await opensAsRecorded(over, state, 7n)
   })
 
   it('is read by the second reader', () => {

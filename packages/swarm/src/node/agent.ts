@@ -278,8 +278,8 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
         // A server that ends every session at once must not be asked in a tight circle, however well it began.
         const good = clock.now() - startedAt >= GOOD_SESSION_MS
         backoffMs = nextSessionBackoff(good ? 0 : backoffMs)
-        // Without a certificate there is no session: now and then is enough, and at once when it is back.
         const limitMs = codeOf(error) === 'REGISTRATION_LIMIT' ? registrations.pauseMs(clock.now()) : 0
+        // Without a certificate there is no session: now and then is enough, and at once when it is back.
         const retryInMs = expired()
           ? RECOVERY_POLL_MS * (1 - unitOf(random) / 2)
           : Math.max(backoffMs * unitOf(random), limitMs)
