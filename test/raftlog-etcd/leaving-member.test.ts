@@ -18,7 +18,8 @@ const CLIENT = `
     const etcd = etcdClient({ endpoints: [endpoint], tls })
     const scope = new AbortController()
     const changes = etcd.watch({ key: 'a' }, 1n, { signal: scope.signal })
-    await changes.next()
+    // A connection that was cut at once may be gone before its first answer was read.
+    await changes.next().catch(() => undefined)
     const watching = changes.next().catch(() => undefined)
     await etcd.range({ key: 'a' }, { signal: scope.signal }).catch(() => { refused += 1 })
     scope.abort(new DOMException('another part ended', 'AbortError'))

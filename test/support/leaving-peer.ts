@@ -73,14 +73,18 @@ export async function lastLineOf(program: string, told: unknown): Promise<unknow
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     cwd: REPOSITORY,
     env: { ...process.env, LEASTWISE_TOLD: JSON.stringify(told) },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
+  let complained = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complained += text
+  })
   const late = setTimeout(() => child.kill('SIGKILL'), MOST_MS)
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
   clearTimeout(late)
-  return code === 0 ? JSON.parse(said.trim().split('\n').at(-1) ?? 'null') : { code, signal, said }
+  return code === 0 ? JSON.parse(said.trim().split('\n').at(-1) ?? 'null') : { code, signal, said, complained }
 }

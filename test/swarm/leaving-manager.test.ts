@@ -17,7 +17,8 @@ const CLIENT = `
     const link = openManagerLink(address, { kind: 'bundle', trustBundle: new TextEncoder().encode(bundle) })
     const scope = new AbortController()
     const session = begin(link.dispatcher.session({}, { signal: scope.signal }))
-    await session.next()
+    // A connection that was cut at once may be gone before its first answer was read.
+    await session.next().catch(() => undefined)
     const assignments = begin(link.dispatcher.assignments({}, { signal: scope.signal, timeoutMs: 500 }))
     await assignments.next().catch(() => { refused += 1 })
     scope.abort(new DOMException('another part ended', 'AbortError'))
