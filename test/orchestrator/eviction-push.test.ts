@@ -2,10 +2,11 @@ import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
 import { get } from 'node:https'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
-import { clearWrapper, clientContextOptions, openKeyFile } from '@leastwise/identity/node'
+import { clientContextOptions } from '@leastwise/identity/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { EvictionsAnswer, NodeAnswer } from '../../examples/orchestrator/operator/answers.ts'
 import { answerOf, type Manager, Sandbox, until, type WorkerProcess } from './cluster-processes.ts'
+import { contentOfKeyFile } from './key-file-of-a-process.ts'
 
 const SERVE = ['--serve', '127.0.0.1:0']
 const DAY_MS = 86_400_000
@@ -29,7 +30,7 @@ afterAll(async () => {
 
 /** A connection from one worker to the service of the other, under its own identity and with no manager in between. */
 async function reach(keyFile: string): Promise<TLSSocket> {
-  const { privateKey, certificateChain, trustBundle } = (await (await openKeyFile(keyFile)).load(clearWrapper))!
+  const { privateKey, certificateChain, trustBundle } = await contentOfKeyFile(keyFile)
   const { address } = await service.process.wait('serving')
   const socket = connect({
     ...clientContextOptions({ privateKey, certificateChain: certificateChain ?? '', trustBundle }),

@@ -2,7 +2,6 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } 
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { parseCertificateChain, parseTrustBundle } from '@leastwise/identity'
-import { clearWrapper, openKeyFile } from '@leastwise/identity/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { foundOutside } from '../../examples/orchestrator/manager/root/external-ca/found-outside.ts'
 import { externalCaSettings } from '../../examples/orchestrator/manager/root/external-ca/settings.ts'
@@ -10,6 +9,7 @@ import type { CaAnswer, NodeAnswer, OperatorAnswer } from '../../examples/orches
 import type { Given } from '../../examples/orchestrator/operator/command.ts'
 import { answerOf, type Manager, refusalCode, run, Sandbox, until } from './cluster-processes.ts'
 import { FakeExternalCa } from './external-ca-support.ts'
+import { contentOfKeyFile } from './key-file-of-a-process.ts'
 
 const TOKEN_KEY = 'a1b2c3d4e5f60718293a4b5c6d7e8f90'
 
@@ -36,11 +36,10 @@ const info = async (): Promise<CaAnswer> => await manager.call('ca/info')
 const nodes = async (): Promise<readonly NodeAnswer[]> => await manager.call('node/ls')
 const kept = async (data: string) => {
   const [state, own] = [join(data, 'state', 'node.key'), join(data, 'node.key')]
-  const file = await openKeyFile(existsSync(state) ? state : own)
-  const content = await file.load(clearWrapper)
+  const content = await contentOfKeyFile(existsSync(state) ? state : own)
   return {
-    leaf: parseCertificateChain(content?.certificateChain ?? '')[0]!,
-    roots: parseTrustBundle(content?.trustBundle ?? '').roots,
+    leaf: parseCertificateChain(content.certificateChain ?? '')[0]!,
+    roots: parseTrustBundle(content.trustBundle).roots,
   }
 }
 const givenOf = (...words: readonly string[]): Given => ({

@@ -1,6 +1,6 @@
 import { appendFileSync, chmodSync, copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { clearWrapper, clientContextOptions, openKeyFile } from '@leastwise/identity/node'
+import { clientContextOptions } from '@leastwise/identity/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseAddress } from '../../examples/orchestrator/address.ts'
 import type {
@@ -22,6 +22,7 @@ import {
   Sandbox,
   type WorkerProcess,
 } from './cluster-processes.ts'
+import { contentOfKeyFile } from './key-file-of-a-process.ts'
 
 const ENDPOINT = ['--operator-listen', '127.0.0.1:0']
 
@@ -65,8 +66,8 @@ const call = async <Answer>(identity: string, path: string, body: object = {}): 
 
 /** An identity file made of what a node holds. */
 async function ofNode(keyFile: string, name: string): Promise<string> {
-  const content = await (await openKeyFile(keyFile)).load(clearWrapper)
-  const { privateKey, certificateChain, trustBundle } = content!
+  const content = await contentOfKeyFile(keyFile)
+  const { privateKey, certificateChain, trustBundle } = content
   const key = `-----BEGIN PRIVATE KEY-----\n${Buffer.from(privateKey).toString('base64')}\n-----END PRIVATE KEY-----\n`
   const file = sandbox.path(name)
   writeFileSync(file, key + (certificateChain ?? '') + trustBundle, { mode: 0o600 })

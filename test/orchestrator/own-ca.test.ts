@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { type Certificate, crossSignRoot, parseCertificateChain, parseTrustBundle } from '@leastwise/identity'
-import { clearWrapper, openKeyFile, openSigner, systemRandom, systemVerifier } from '@leastwise/identity/node'
+import { openSigner, systemRandom, systemVerifier } from '@leastwise/identity/node'
 import { createRoot } from '@leastwise/identity/x509'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CaAnswer, CrlAnswer, RootAnswer } from '../../examples/orchestrator/operator/answers.ts'
@@ -10,6 +10,7 @@ import type { Given } from '../../examples/orchestrator/operator/command.ts'
 import { createIdentityFile } from '../../examples/orchestrator/operator/remote/identity-file.ts'
 import { ownCaOf } from '../../examples/orchestrator/own-ca.ts'
 import { answerOf, refusalCode, run, Sandbox, until } from './cluster-processes.ts'
+import { contentOfKeyFile } from './key-file-of-a-process.ts'
 
 interface Ca {
   readonly certificate: Certificate
@@ -41,10 +42,10 @@ const files = (name: string, certificates: readonly Certificate[], key: Uint8Arr
 const refusedStart = async (name: string, more: readonly string[]): Promise<string> =>
   refusalCode(await run(['manager', '--data', sandbox.path(name), '--listen', '127.0.0.1:0', '--json', ...more]))
 const kept = async (file: string) => {
-  const content = await (await openKeyFile(file)).load(clearWrapper)
+  const content = await contentOfKeyFile(file)
   return {
-    chain: parseCertificateChain(content?.certificateChain ?? '').map(({ pem }) => pem),
-    roots: parseTrustBundle(content?.trustBundle ?? '').roots.map(({ pem }) => pem),
+    chain: parseCertificateChain(content.certificateChain ?? '').map(({ pem }) => pem),
+    roots: parseTrustBundle(content.trustBundle).roots.map(({ pem }) => pem),
   }
 }
 const given = (...words: readonly string[]): Given => ({

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { parseCertificate, parseCertificateChain, parseTrustBundle } from '@leastwise/identity'
-import { clearWrapper, openKeyFile } from '@leastwise/identity/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CaAnswer, NewTokenAnswer, RootAnswer } from '../../examples/orchestrator/operator/answers.ts'
 import { answerOf, type Manager, refusalCode, Sandbox, until, type WorkerProcess } from './cluster-processes.ts'
+import { contentOfKeyFile } from './key-file-of-a-process.ts'
 
 let sandbox: Sandbox
 let manager: Manager
@@ -26,10 +26,10 @@ const phase = async (wanted: RootAnswer['phase']): Promise<RootAnswer> =>
     return now.phase === wanted && now
   })
 const kept = async (data: string) => {
-  const content = await (await openKeyFile(join(data, 'node.key'))).load(clearWrapper)
+  const content = await contentOfKeyFile(join(data, 'node.key'))
   return {
-    leaf: parseCertificateChain(content?.certificateChain ?? '')[0]!,
-    roots: parseTrustBundle(content?.trustBundle ?? '').roots,
+    leaf: parseCertificateChain(content.certificateChain ?? '')[0]!,
+    roots: parseTrustBundle(content.trustBundle).roots,
   }
 }
 

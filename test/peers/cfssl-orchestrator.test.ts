@@ -4,7 +4,7 @@ import { appendFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { parseCertificateChain } from '@leastwise/identity'
-import { clearWrapper, openKeyFile, systemRandom } from '@leastwise/identity/node'
+import { systemRandom } from '@leastwise/identity/node'
 import { createRoot } from '@leastwise/identity/x509'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { CaAnswer, NewTokenAnswer, NodeAnswer, RootAnswer } from '../../examples/orchestrator/operator/answers.ts'
@@ -16,6 +16,7 @@ import {
   Sandbox,
   until as settled,
 } from '../orchestrator/cluster-processes.ts'
+import { contentOfKeyFile } from '../orchestrator/key-file-of-a-process.ts'
 import { freePort, type MadeCa, makeCa, makeServerCertificate, START_MS } from './support/cfssl.ts'
 import { describePeer, needs, program } from './support/needs.ts'
 import { until } from './support/until.ts'
@@ -82,8 +83,8 @@ describePeer('the orchestrator with cfssl', needs('cfssl'), () => {
   const token = async (of: Manager): Promise<NewTokenAnswer> =>
     await answerOf(await of.operate(['token', 'create', 'worker']))
   const leafIn = async (file: string) => {
-    const content = await (await openKeyFile(file)).load(clearWrapper)
-    return parseCertificateChain(content?.certificateChain ?? '')[0]!
+    const content = await contentOfKeyFile(file)
+    return parseCertificateChain(content.certificateChain ?? '')[0]!
   }
 
   beforeAll(async () => {

@@ -2,8 +2,8 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Certificate, parseCertificate, parseCertificateChain, parseTrustBundle } from '@leastwise/identity'
-import { clearWrapper, openKeyFile } from '@leastwise/identity/node'
 import { expect, it } from 'vitest'
+import { contentOfKeyFile } from '../orchestrator/key-file-of-a-process.ts'
 import { type DockerEngine, startDockerd } from './support/dockerd.ts'
 import { keptSerial, swarmJoin, swarmOf } from './support/engine-swarm.ts'
 import { describePeer, needs } from './support/needs.ts'
@@ -18,8 +18,8 @@ const statusOf = async (engine: DockerEngine, nodeId: string): Promise<string> =
 
 /** What a worker of ours keeps. */
 async function kept(data: string) {
-  const content = await (await openKeyFile(join(data, 'node.key'))).load(clearWrapper)
-  if (content?.certificateChain == null) throw new Error('the worker keeps no certificate')
+  const content = await contentOfKeyFile(join(data, 'node.key'))
+  if (content.certificateChain == null) throw new Error('the worker keeps no certificate')
   return { chain: parseCertificateChain(content.certificateChain), roots: parseTrustBundle(content.trustBundle).roots }
 }
 

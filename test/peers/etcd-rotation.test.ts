@@ -1,19 +1,19 @@
 import { join } from 'node:path'
 import { parseCertificateChain, parseTrustBundle } from '@leastwise/identity'
-import { clearWrapper, openKeyFile } from '@leastwise/identity/node'
 import { expect, it } from 'vitest'
 import { startEtcd } from '../../examples/demo/etcd-members.ts'
 import type { CaAnswer, NodeAnswer, RootAnswer } from '../../examples/orchestrator/operator/answers.ts'
 import { type Manager, Sandbox, until, type WorkerProcess } from '../orchestrator/cluster-processes.ts'
+import { contentOfKeyFile } from '../orchestrator/key-file-of-a-process.ts'
 import { describePeer, needs } from './support/needs.ts'
 
 const TEST_MS = 90_000
 
 const kept = async ({ data }: WorkerProcess) => {
-  const content = await (await openKeyFile(join(data, 'node.key'))).load(clearWrapper)
+  const content = await contentOfKeyFile(join(data, 'node.key'))
   return {
-    leaf: parseCertificateChain(content?.certificateChain ?? '')[0]!,
-    roots: parseTrustBundle(content?.trustBundle ?? '').roots.map(({ pem }) => pem),
+    leaf: parseCertificateChain(content.certificateChain ?? '')[0]!,
+    roots: parseTrustBundle(content.trustBundle).roots.map(({ pem }) => pem),
   }
 }
 const status = async (manager: Manager): Promise<RootAnswer> => await manager.call<RootAnswer>('root/status')

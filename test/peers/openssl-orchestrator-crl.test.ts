@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { clearWrapper, openKeyFile } from '@leastwise/identity/node'
 import { expect, it } from 'vitest'
 import type { CaAnswer, NodeAnswer } from '../../examples/orchestrator/operator/answers.ts'
 import { answerOf, run, Sandbox, until } from '../orchestrator/cluster-processes.ts'
+import { contentOfKeyFile } from '../orchestrator/key-file-of-a-process.ts'
 import { describePeer, needs } from './support/needs.ts'
 import { openssl } from './support/openssl.ts'
 
@@ -17,8 +17,8 @@ describePeer('openssl and the CRL of a running manager', needs('openssl'), () =>
       return path
     }
     const chainOf = async (data: string): Promise<string> => {
-      const content = await (await openKeyFile(join(data, 'node.key'))).load(clearWrapper)
-      return content?.certificateChain ?? ''
+      const content = await contentOfKeyFile(join(data, 'node.key'))
+      return content.certificateChain ?? ''
     }
     const [gone, promoted] = [await sandbox.worker(manager, 'gone'), await sandbox.worker(manager, 'promoted')]
     const removed = file('removed.pem', await chainOf(gone.data))

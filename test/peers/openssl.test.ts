@@ -4,8 +4,9 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { clearWrapper, type KeyFileContent, openKeyFile } from '@leastwise/identity/node'
+import { type KeyFileContent } from '@leastwise/identity/node'
 import { expect, it } from 'vitest'
+import { contentOfKeyFile } from '../orchestrator/key-file-of-a-process.ts'
 import { testCluster } from '../support/test-authority.ts'
 import { describePeer, needs } from './support/needs.ts'
 import { openssl } from './support/openssl.ts'
@@ -30,8 +31,7 @@ const PURPOSES = ['sslserver', 'sslclient'] as const
 async function collect(directory: string, manager: ManagerProcess) {
   const certificates = new Map<string, string>()
   const keep = async (name: string, keyFile: string): Promise<KeyFileContent> => {
-    const content = await (await openKeyFile(keyFile)).load(clearWrapper)
-    if (content === null) throw new Error(`${name} has no key file`)
+    const content = await contentOfKeyFile(keyFile)
     certificates.set(name, content.certificateChain ?? '')
     return content
   }
@@ -54,8 +54,8 @@ async function collect(directory: string, manager: ManagerProcess) {
       await keep(`${name} renewed`, join(data, 'node.key'))
     }
     const content = await keep('manager renewed', managerKey)
-    const worker = await (await openKeyFile(join(workers[0]!.data, 'node.key'))).load(clearWrapper)
-    return { certificates, manager: content, worker: worker!, nodes }
+    const worker = await contentOfKeyFile(join(workers[0]!.data, 'node.key'))
+    return { certificates, manager: content, worker, nodes }
   } finally {
     for (const { process } of workers) await process.stop()
   }
