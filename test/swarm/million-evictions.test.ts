@@ -37,7 +37,7 @@ function fullBook(): EvictionBook {
   return evictionBook.evolve(evictionBook.initial, { type: 'evictions-added', evictions, sequence: 7 })
 }
 
-it('a million evictions, which are too much for one message, reach an agent', async () => {
+it('a million evictions, which are too much for one message, reach an agent', { timeout: 90_000 }, async () => {
   const cluster = await testCluster()
   const manager = await cluster.issue({ role: 'manager' })
   const book = fullBook()
