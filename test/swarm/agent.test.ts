@@ -341,6 +341,35 @@ describe('an identity that was granted and could not be saved, while the one bef
   })
 })
 
+it.each(['CERTIFICATE_FAILED', 'CERTIFICATE_UNACCEPTABLE'] as const)(
+  'a request that ended in %s is not made again: the next one is for another key',
+  async (code) => {
+    const { address, member, manager, cluster } = await startManager()
+    const credentials = await member()
+    const kept: PendingKey[] = []
+    const agent = probeAgent({
+      credentials,
+      managers: [address],
+      clock: hurriedClock(20),
+      saveRecoveryKey: async (key) => {
+        kept.push(key)
+      },
+    })
+    await agent.next('session')
+    manager.settings.holdIssuance = true
+    manager.rotate(credentials.nodeId)
+    await until(() => manager.calls.renew === 1)
+    const node = manager.nodes.get(credentials.nodeId)!
+    node.certificate = (await cluster.issue()).certificateChain
+    node.state.set(code === 'CERTIFICATE_FAILED' ? 'failed' : 'issued')
+    expect(await agent.next('renewal-failed')).toMatchObject({ code })
+    manager.settings.holdIssuance = false
+    const { credentials: next } = await agent.next('renewed')
+    expect(kept).toHaveLength(2)
+    expect(next.privateKey).toEqual(kept[1]!.privateKey)
+  },
+)
+
 describe('trust', () => {
   it('takes a pushed bundle that still vouches for the node', async () => {
     const { address, member, manager } = await startManager()

@@ -1,4 +1,4 @@
-import { type ClockSkew, createPoke, isSkewed, issuerClock, parseCertificateChain, renewals } from '@leastwise/identity'
+import { type ClockSkew, createPoke, isSkewed, issuerClock, renewals } from '@leastwise/identity'
 import { systemVerifier } from '@leastwise/identity/node'
 import { linkSignals, onAbort } from '../abortable.ts'
 import { acceptTrustBundle, sameBytes } from '../agent/acceptance.ts'
@@ -18,8 +18,9 @@ import { watchStaleness } from './agent-evictions.ts'
 import { openSessionLinks } from './agent-links.ts'
 import { runSession } from './agent-session.ts'
 import { isDisbelief, lookForBridges, ownBridges } from './bridges.ts'
-import { certify, createPendingKey, type PendingKey } from './certificate-request.ts'
+import { certify, type PendingKey } from './certificate-request.ts'
 import { openManagerLink } from './manager-link.ts'
+import { createNextKey } from './next-key.ts'
 import { RECOVERY_POLL_MS, recoverInTime } from './recover.ts'
 
 /** {@link AgentOptions} and the world. */
@@ -69,9 +70,14 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
   let asked = false
   // Asked again before the renewal has begun, as by each session of a few, is asked once.
   let poked = false
-  // One key for all tries: once the manager has granted it, the old key may be worth nothing.
-  let recoveryKey: PendingKey | null = options.recoveryKey ?? null
   let clockSkew: ClockSkew | null = null
+  const nextKey = createNextKey({
+    kept: options.recoveryKey ?? null,
+    save: async (key) => {
+      await options.saveRecoveryKey?.(key)
+    },
+    own: () => credentials,
+  })
   const expired = (): boolean => clock.now() > credentials.notAfter
   let address = pool.pick(unitOf(random))
 
@@ -136,27 +142,17 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     if (notice.certificate === 'rotate') askForRenewal()
   }
 
-  /** A key that was asked for and may have been granted; one that was certified meanwhile has become the old one. */
-  const askedFor = (): PendingKey | null => {
-    const own = parseCertificateChain(credentials.certificateChain)[0]?.publicKey ?? new Uint8Array()
-    return recoveryKey === null || sameBytes(recoveryKey.publicKey, own) ? null : recoveryKey
-  }
-  const nextKey = async (): Promise<PendingKey> => {
-    const known = askedFor()
-    if (known !== null) return known
-    const fresh = await createPendingKey()
-    await options.saveRecoveryKey?.(fresh)
-    recoveryKey = fresh
-    return fresh
-  }
-
   const askForNext = async ({ nodeId, clusterId }: NodeCredentials, signal: AbortSignal): Promise<NodeCredentials> => {
-    const again = askedFor() !== null
-    const key = await nextKey()
+    const fetchInstead = (): string => {
+      nextKey.hold()
+      return nodeId
+    }
+    const again = nextKey.wasAsked()
+    const key = await nextKey.take()
     using link = openManagerLink(address, { kind: 'identity', credentials, bridges: bridgesOf(credentials) })
     return await certify(link, {
       key,
-      ...(again ? { grantedTo: nodeId } : {}),
+      ...(again ? { fetchInstead } : {}),
       token: '',
       requestedRole: null,
       availability: 'active',
@@ -170,9 +166,11 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
 
   const comeBack = async (signal: AbortSignal): Promise<NodeCredentials> => {
     const { trustBundle, clusterId } = credentials
+    const key = await nextKey.take()
+    nextKey.hold()
     return await recoverInTime({
       credentials,
-      key: await nextKey(),
+      key,
       clock,
       random,
       signal,
@@ -194,12 +192,13 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
       const certified = reason === 'recovered' ? await comeBack(signal) : await askForNext(current, signal)
       const next = await change(async () => await vouchedBy(credentials.trustBundle, certified))
       asked = false
-      recoveryKey = null
+      nextKey.drop()
       revived.poke()
       queue.push({ type: 'renewed', credentials: next, reason })
       return next
     } catch (error) {
       if (isEviction(error)) throw endWith(error)
+      nextKey.failed(error)
       await lookAround(error, address, signal)
       throw error
     } finally {
@@ -285,7 +284,7 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
           : Math.max(backoffMs * unitOf(random), limitMs)
         queue.push({ type: 'disconnected', code: nameOf(error), address, retryInMs })
         // Nobody to the manager, with a certificate: the next one was granted, and is there to be fetched.
-        if (codeOf(error) === 'CALLER_ANONYMOUS' && askedFor() !== null) askForRenewal()
+        if (codeOf(error) === 'CALLER_ANONYMOUS' && nextKey.wasAsked()) askForRenewal()
         await lookAround(error, address, signal)
         pool.observe(address, good ? 'good' : 'bad')
         if (expired())

@@ -33,10 +33,10 @@ export interface CertifyOptions {
   /** How the request is sent, and the node id that comes back; `NodeCA/IssueNodeCertificate` unless given. */
   readonly issue?: IssuingManager['issue']
   /**
-   * The node, when an earlier try with this very request may have been granted. A manager that refuses it then has its certificate, and gives it to a node
-   * whose own is worth nothing by now.
+   * Given when an earlier try with this very request may have been granted. Called when a manager refuses it then, because it has its certificate already;
+   * gives the id of the node, whose certificate is fetched.
    */
-  readonly grantedTo?: string
+  readonly fetchInstead?: () => string
   /** `''` for a renewal, which the connection's certificate speaks for. */
   readonly token: string
   readonly requestedRole: NodeRole | null
@@ -58,7 +58,7 @@ const REFUSED_WHEN_GRANTED: ReadonlySet<string> = new Set(['JOIN_TOKEN_REJECTED'
 
 function issuingManager(
   link: ManagerLink,
-  { key, token, requestedRole, availability, issue, grantedTo }: CertifyOptions,
+  { key, token, requestedRole, availability, issue, fetchInstead }: CertifyOptions,
 ): IssuingManager {
   return {
     issue: async ({ signal }) => {
@@ -71,8 +71,8 @@ function issuingManager(
       }
       const asking = call(signal, async (options) => await link.nodeCa.issueNodeCertificate(request, options))
       const answer = await asking.catch((error: unknown) => {
-        if (grantedTo === undefined || !REFUSED_WHEN_GRANTED.has(codeOf(error) ?? '')) throw error
-        return { nodeId: grantedTo }
+        if (fetchInstead === undefined || !REFUSED_WHEN_GRANTED.has(codeOf(error) ?? '')) throw error
+        return { nodeId: fetchInstead() }
       })
       return idField(answer.nodeId, 'manager', 'node id')
     },
