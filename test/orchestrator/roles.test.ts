@@ -145,6 +145,9 @@ describe('the list of certificates that are refused', () => {
     expect(next.number).toBeGreaterThan(crl.number)
     expect(next.entries).toBe(crl.entries + 1)
     expect(next.nextUpdate).toBeLessThan(crl.nextUpdate)
+
+    const many = await Promise.all(Array.from({ length: 8 }, async () => await manager.call<CrlAnswer>('cluster/crl')))
+    expect(new Set([next, ...many].map(({ number }) => number)).size).toBe(9)
   })
 
   it('is printed as PEM, and the evictions as a table', async () => {

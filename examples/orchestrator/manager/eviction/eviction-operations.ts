@@ -14,6 +14,7 @@ const BACKDATE_MS = 300_000
 
 /** What is refused from now on, for operators and for software that knows no other form than a CRL. */
 export function evictionOperations({ store, now, keeper }: OperationContext): Record<string, Operation> {
+  let lastNumber = 0
   return {
     'node/evictions': (): EvictionsAnswer => {
       const { membership, evictions } = store.state()
@@ -37,8 +38,9 @@ export function evictionOperations({ store, now, keeper }: OperationContext): Re
         ', which makes its lists itself; node evictions says what belongs on them',
       )
       const [thisUpdate, nextUpdate] = [now() - BACKDATE_MS, now() + lifeMs]
-      // Each list has a number of its own (RFC 5280 section 5.2.3), also when nothing was evicted in between.
-      const number = Math.floor(thisUpdate / 1000)
+      // Each list has a number of its own (RFC 5280 section 5.2.3), also within a millisecond and when nothing was evicted in between.
+      const number = Math.max(thisUpdate, lastNumber + 1)
+      lastNumber = number
       const crl = await createCrl(authority, evictionsIn(state.evictions), { number, thisUpdate, nextUpdate })
       return { pem: crl.pem, number, entries: crl.entries, nextUpdate }
     },

@@ -12,7 +12,7 @@ import { formatPem } from '../pem.ts'
 
 /** What a CRL says besides its entries. */
 export interface CrlOptions {
-  /** Grows with each CRL of the issuer, also where nothing new is in it (RFC 5280 section 5.2.3): the second of `thisUpdate` does, the sequence of the eviction book does not. */
+  /** Grows with each CRL of the issuer, also where nothing new is in it (RFC 5280 section 5.2.3): the sequence of the eviction book does not, and neither does the second of `thisUpdate`, which two lists may share. The millisecond does, or one more than the last number if that is higher. */
   readonly number: number
   /** Epoch milliseconds. */
   readonly thisUpdate: number
