@@ -24,17 +24,18 @@ export function manualClock(start: number = Date.UTC(2026, 10, 21, 12)): ManualC
     sleep: async (ms, { signal }) => {
       signal.throwIfAborted()
       await new Promise<void>((resolve, reject) => {
-        const sleeper: Sleeper = { due: now + ms, wake: resolve }
+        const stop = (): void => {
+          const at = sleepers.indexOf(sleeper)
+          if (at >= 0) sleepers.splice(at, 1)
+          reject(signal.reason as Error)
+        }
+        const wake = (): void => {
+          signal.removeEventListener('abort', stop)
+          resolve()
+        }
+        const sleeper: Sleeper = { due: now + ms, wake }
         sleepers.push(sleeper)
-        signal.addEventListener(
-          'abort',
-          () => {
-            const at = sleepers.indexOf(sleeper)
-            if (at >= 0) sleepers.splice(at, 1)
-            reject(signal.reason as Error)
-          },
-          { once: true },
-        )
+        signal.addEventListener('abort', stop, { once: true })
       })
     },
     advance: async (ms) => {

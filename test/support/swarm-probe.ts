@@ -49,6 +49,7 @@ export interface ProbeOptions {
   readonly evictions?: HeldEvictions
   readonly apply?: (set: AssignmentSet, count: number) => Promise<void>
   readonly saveCredentials?: (credentials: NodeCredentials) => Promise<void>
+  readonly saveManagers?: () => Promise<void>
 }
 
 export function probeAgent(options: ProbeOptions): AgentProbe {
@@ -95,6 +96,7 @@ export function probeAgent(options: ProbeOptions): AgentProbe {
         saved.push(credentials)
       },
       saveManagers: async (managers) => {
+        await options.saveManagers?.()
         savedManagers.push(managers.map(({ address }) => address))
       },
       ...(options.recoveryKey === undefined ? {} : { recoveryKey: options.recoveryKey }),

@@ -138,6 +138,31 @@ describe('an agent', () => {
     expect(agent.savedManagers).toEqual([[address, '127.0.0.1:1']])
   })
 
+  it('keeps it as soon as it can be kept, in the same session', async () => {
+    const { address, member, manager } = await startManager()
+    let full = true
+    const agent = probeAgent({
+      credentials: await member(),
+      managers: [address],
+      clock: hurriedClock(20),
+      saveManagers: async () => {
+        if (full) throw new Error('stands for a full disk')
+      },
+    })
+    await agent.next('session')
+    const peer = { nodeId: 'a', address, weight: 1 }
+    manager.managers.set([peer, { nodeId: 'b', address: '127.0.0.1:1', weight: 1 }])
+    expect(await agent.next('save-failed')).toMatchObject({ what: 'managers', code: 'UNEXPECTED' })
+    // Of two that could not be kept, only the later one is of interest.
+    manager.managers.set([peer])
+    await until(() => agent.events.filter(({ type }) => type === 'save-failed').length > 3)
+    expect(agent.savedManagers).toEqual([])
+    full = false
+    await agent.next('managers')
+    expect(agent.savedManagers).toEqual([[address]])
+    expect(agent.events.some(({ type }) => type === 'disconnected')).toBe(false)
+  })
+
   it('does not wait for a manager that takes its registration and says nothing', async () => {
     const { member, cluster } = await startManager()
     const silent = createSecureServer({
@@ -383,6 +408,63 @@ describe('trust', () => {
     expect(Buffer.from(next.trustBundle).equals(both)).toBe(true)
     expect(agent.saved).toEqual([next])
     expect(next.certificateChain).toBe(credentials.certificateChain)
+  })
+
+  it('takes a bundle that could not be saved once it can be, in the same session', async () => {
+    const { address, member, manager } = await startManager()
+    const credentials = await member()
+    let full = true
+    const agent = probeAgent({
+      credentials,
+      managers: [address],
+      clock: hurriedClock(20),
+      saveCredentials: async () => {
+        if (full) throw new SwarmError('MANAGER_REFUSED', 'stands for a full disk')
+      },
+    })
+    await agent.next('session')
+    const second = await testCluster({ commonName: 'swarm-ca-2' })
+    const both = Buffer.concat([credentials.trustBundle, Buffer.from(second.root.pem)])
+    manager.bundle.set(both)
+    const failure = { type: 'save-failed', what: 'trust-bundle', code: 'MANAGER_REFUSED' }
+    const first = await agent.next('save-failed')
+    expect(first).toMatchObject(failure)
+    const again = await agent.next('save-failed', agent.events.indexOf(first) + 1)
+    expect(again).toMatchObject(failure)
+    expect(agent.events.some(({ type }) => type === 'trust-bundle')).toBe(false)
+    full = false
+    const { credentials: next } = await agent.next('trust-bundle')
+    expect(Buffer.from(next.trustBundle).equals(both)).toBe(true)
+    expect(agent.saved).toEqual([next])
+    expect(agent.events.some(({ type }) => type === 'disconnected')).toBe(false)
+  })
+
+  it('goes back to no bundle that a manager has taken back before it could be saved', async () => {
+    const { address, member, manager } = await startManager()
+    const credentials = await member()
+    let tries = 0
+    const agent = probeAgent({
+      credentials,
+      managers: [address],
+      clock: hurriedClock(20),
+      saveCredentials: async () => {
+        tries += 1
+        throw new Error('stands for a full disk')
+      },
+    })
+    await agent.next('session')
+    const second = await testCluster({ commonName: 'swarm-ca-2' })
+    manager.bundle.set(Buffer.concat([credentials.trustBundle, Buffer.from(second.root.pem)]))
+    expect(await agent.next('save-failed')).toMatchObject({ code: 'UNEXPECTED' })
+    manager.bundle.set(credentials.trustBundle)
+    // What a manager says is taken in turn.
+    manager.managers.set([{ nodeId: 'b', address: '127.0.0.1:1', weight: 1 }])
+    await agent.next('managers')
+    await turn()
+    const before = tries
+    // Ten pauses at least.
+    await systemClock.sleep(200, { signal: new AbortController().signal })
+    expect(tries).toBe(before)
   })
 
   it.each(['foreign', 'garbage'])('refuses a pushed bundle that is %s', async (kind) => {

@@ -50,7 +50,15 @@ export type AgentEvent =
    */
   | { readonly type: 'clock-skew'; readonly leastMs: number; readonly mostMs: number; readonly skewed: boolean }
   | { readonly type: 'trust-bundle'; readonly credentials: NodeCredentials }
+  /** It does not vouch for the node; the one before stays. */
   | { readonly type: 'trust-bundle-refused'; readonly code: string }
+  /** The host could not keep what a manager has told. It is tried again by itself; until then a trust bundle is not used, a list of managers is. */
+  | {
+      readonly type: 'save-failed'
+      readonly what: 'managers' | 'trust-bundle'
+      readonly code: string
+      readonly retryInMs: number
+    }
   | {
       readonly type: 'assignments'
       readonly kind: AssignmentSet['kind']

@@ -6,7 +6,7 @@ import { firstOf } from '../agent/first-of.ts'
 import { SwarmError } from '../errors.ts'
 import type { Clock, RandomSource } from '../ports.ts'
 import { isUnimplemented } from '../wire/answer.ts'
-import { codeOf } from '../wire/status.ts'
+import { nameOf } from '../wire/status.ts'
 import { type ManagerLink, streamOf } from './manager-link.ts'
 
 /** What {@link followEvictions} works with. */
@@ -56,7 +56,7 @@ export async function followEvictions(options: FollowEvictionsOptions): Promise<
         using abortion = onAbort(signal)
         await abortion.aborted
       }
-      const code = codeOf(error) ?? 'UNEXPECTED'
+      const code = nameOf(error)
       if (code === 'NODE_EVICTED') throw error
       backoffMs = nextSessionBackoff(clock.now() - startedAt >= LONG_STREAM_MS ? 0 : backoffMs)
       const retryInMs = backoffMs * unitOf(random)

@@ -11,11 +11,10 @@ import { createRegistrationPace } from '../agent/registration-pace.ts'
 import { drawUpTo, REGISTRATION_SPREAD_MS } from '../agent/spread.ts'
 import { sameReport, tlsReportOf } from '../agent/tls-report.ts'
 import type { Clock, RandomSource } from '../ports.ts'
-import type { ManagerList } from '../session-update.ts'
-import type { SessionNotice } from '../wire/session-message.ts'
-import { codeOf } from '../wire/status.ts'
+import { codeOf, nameOf } from '../wire/status.ts'
 import { watchStaleness } from './agent-evictions.ts'
 import { openSessionLinks } from './agent-links.ts'
+import { createNotices } from './agent-notices.ts'
 import { runSession } from './agent-session.ts'
 import { isDisbelief, lookForBridges, ownBridges } from './bridges.ts'
 import { certify, type PendingKey } from './certificate-request.ts'
@@ -38,9 +37,6 @@ export interface RunAgentOptions extends AgentOptions {
   readonly clock: Clock
   readonly random: RandomSource
 }
-
-/** Words for the events; the error itself stays inside. */
-const nameOf = (error: unknown): string => codeOf(error) ?? 'UNEXPECTED'
 
 /** Ends a session whose registration says what is no longer so. */
 const OUTDATED = new DOMException('the node registers anew to report a change of its trust', 'AbortError')
@@ -115,15 +111,6 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
       ? held
       : await acceptTrustBundle(pem, held, { now: clock.now(), verifier: systemVerifier })
 
-  const takeTrustBundle = async (pem: Uint8Array): Promise<void> => {
-    if (sameBytes(pem, credentials.trustBundle)) return
-    try {
-      queue.push({ type: 'trust-bundle', credentials: await change(async () => await vouchedBy(pem, credentials)) })
-    } catch (error) {
-      queue.push({ type: 'trust-bundle-refused', code: nameOf(error) })
-    }
-  }
-
   const askForRenewal = (): void => {
     if (renewing) return
     asked = true
@@ -131,16 +118,16 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     poked = true
   }
 
-  const takeNotice = async (notice: SessionNotice): Promise<void> => {
-    const [first, ...rest] = notice.managers
-    if (first !== undefined && pool.replace(notice.managers)) {
-      const managers: ManagerList = [first, ...rest]
-      await options.saveManagers(managers)
-      queue.push({ type: 'managers', managers })
-    }
-    if (notice.trustBundle !== null) await takeTrustBundle(notice.trustBundle)
-    if (notice.certificate === 'rotate') askForRenewal()
-  }
+  const notices = createNotices({
+    pool,
+    trustBundle: () => credentials.trustBundle,
+    trust: async (pem) => await change(async () => await vouchedBy(pem, credentials)),
+    saveManagers: options.saveManagers,
+    askForRenewal,
+    emit: queue.push,
+    clock,
+    random,
+  })
 
   const askForNext = async ({ nodeId, clusterId }: NodeCredentials, signal: AbortSignal): Promise<NodeCredentials> => {
     const fetchInstead = (): string => {
@@ -258,7 +245,7 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
             clock,
             random,
             emit: emitFromSession,
-            onNotice: takeNotice,
+            onNotice: notices.take,
             signal: ended,
           })
         }
@@ -307,7 +294,7 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
     else await watchStaleness({ evictions, clock, emit: queue.push, signal })
   }
 
-  const work = firstOf(scope.signal, [sessionsForever, renewForever, watching]).then(
+  const work = firstOf(scope.signal, [sessionsForever, renewForever, watching, notices.insist]).then(
     () => {
       queue.close()
     },

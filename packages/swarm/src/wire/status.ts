@@ -87,6 +87,9 @@ export function codeOf(error: unknown): string | null {
   return typeof error.code === 'string' ? error.code : null
 }
 
+/** Words for an event that tells of an error; the error itself stays inside. */
+export const nameOf = (error: unknown): string => codeOf(error) ?? 'UNEXPECTED'
+
 /**
  * How a host's error is told to a caller. An error without a code, or with one that is nobody's business outside, becomes
  * `INTERNAL` with fixed words: no message, path or value of the manager leaves it.
