@@ -6,7 +6,10 @@ export interface Announcement {
 
 export type Announce = (announcement: Announcement) => void
 
-const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+const shown = (value: unknown): string => {
+  if (typeof value === 'number') return String(Math.round(value * 1000) / 1000)
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
 
 export function announcer(json: boolean): Announce {
   return (announcement) => {

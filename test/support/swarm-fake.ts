@@ -97,6 +97,8 @@ export interface FakeManager extends Omit<SwarmManager, 'trustBundle'> {
   readonly tokens: Map<string, Role>
   readonly evicted: Set<string>
   readonly calls: { readonly enroll: number; readonly renew: number; readonly status: number }
+  /** Assignment streams that are open now. */
+  readonly openStreams: () => number
   readonly statuses: (TaskStatusUpdate & { readonly nodeId: string })[]
   readonly descriptions: Map<string, NodeDescription>
   readonly presences: { readonly nodeId: string; readonly presence: NodePresence }[]
@@ -121,6 +123,7 @@ export function fakeManager(cluster: TestCluster, address: () => string): FakeMa
   const evicted = new Set<string>()
   const redeemed = new Map<string, string>()
   const calls = { enroll: 0, renew: 0, status: 0 }
+  let openStreams = 0
   const statuses: (TaskStatusUpdate & { nodeId: string })[] = []
   const descriptions = new Map<string, NodeDescription>()
   const presences: { nodeId: string; presence: NodePresence }[] = []
@@ -159,6 +162,7 @@ export function fakeManager(cluster: TestCluster, address: () => string): FakeMa
     tokens,
     evicted,
     calls,
+    openStreams: () => openStreams,
     statuses,
     descriptions,
     presences,
@@ -243,9 +247,14 @@ export function fakeManager(cluster: TestCluster, address: () => string): FakeMa
     },
     assignments: async function* (_session, { signal }) {
       let sent = 0
-      for await (const sets of work.watch(signal)) {
-        for (const set of sets.slice(sent)) yield set
-        sent = sets.length
+      openStreams += 1
+      try {
+        for await (const sets of work.watch(signal)) {
+          for (const set of sets.slice(sent)) yield set
+          sent = sets.length
+        }
+      } finally {
+        openStreams -= 1
       }
     },
     taskStatus: async ({ nodeId }, updates) => {

@@ -4,7 +4,7 @@ import { parseCertificateChain } from '@leastwise/identity'
 import { serverContextOptions, systemClock } from '@leastwise/identity/node'
 import { type AssignmentSet, type Clock, SwarmError, type Task } from '@leastwise/swarm'
 import { CALL_TIMEOUT_MS, type PendingKey } from '@leastwise/swarm/node'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { listening } from '../identity/hot-tls-support.ts'
 import { identityOf } from '../identity/tls-support.ts'
 import { hurriedClock } from '../support/hurried-clock.ts'
@@ -105,6 +105,27 @@ describe('an agent', () => {
     manager.work.set([COMPLETE, REMOVAL])
     await until(() => agent.applied.at(-1)?.resultsIn === '2')
     expect(agent.events.some(({ type }) => type === 'disconnected')).toBe(false)
+  })
+
+  it('ends each stream that it takes no more of', async () => {
+    const { address, member, manager } = await startManager()
+    const warnings: string[] = []
+    const onWarning = ({ name }: Error): void => void warnings.push(name)
+    process.on('warning', onWarning)
+    onTestFinished(() => void process.off('warning', onWarning))
+    manager.work.set([COMPLETE])
+    const agent = probeAgent({
+      credentials: await member(),
+      managers: [address],
+      clock: hurriedClock(5),
+      apply: async (_set, count) => {
+        if (count <= 30) throw new Error('disk full')
+      },
+    })
+    await until(() => agent.applied.length === 1)
+    await until(() => manager.openStreams() === 1)
+    expect(agent.events.some(({ type }) => type === 'disconnected')).toBe(false)
+    expect(warnings).toEqual([])
   })
 
   it('reports task statuses', async () => {

@@ -3,6 +3,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { type Client, createClient, type Transport } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
 import { anonymousContextOptions, clientContextOptions } from '@leastwise/identity/node'
+import { linkSignals } from '../abortable.ts'
 import { formatManagerAddress, parseManagerAddress } from '../agent/address.ts'
 import type { NodeCredentials } from '../agent/events.ts'
 import { SwarmError } from '../errors.ts'
@@ -116,16 +117,19 @@ export async function call<T>(
   }
 }
 
-/** Passes a stream on, with the same care for its errors. */
+/** Passes a stream on, with the same care for its errors. Whoever takes no more of it ends it: Connect's iterables do not, and the manager would go on sending. */
 export async function* streamOf<T>(
   signal: AbortSignal,
   open: (options: { signal: AbortSignal }) => AsyncIterable<T>,
 ): AsyncGenerator<T, void, void> {
   signal.throwIfAborted()
+  using stream = linkSignals(signal)
   try {
-    yield* open({ signal })
+    yield* open({ signal: stream.signal })
   } catch (error) {
     signal.throwIfAborted()
     throw answerError(error)
+  } finally {
+    stream.abort(new DOMException('this node takes no more of the stream', 'AbortError'))
   }
 }
