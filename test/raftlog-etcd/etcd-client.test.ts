@@ -1,5 +1,5 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect'
 import { connectNodeAdapter } from '@connectrpc/connect-node'
 import { allowClearText, etcdClient } from '@leastwise/raftlog-etcd/node'
@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { KV, Lease, Watch } from '../../packages/raftlog-etcd/src/gen/etcdserverpb/rpc_pb.ts'
 import { statusError, wasNeverSent } from '../../packages/raftlog-etcd/src/node/etcd-status.ts'
 
+const NO_TLS = { trustBundle: '', certificateChain: '', privateKey: '' }
 const call = { signal: new AbortController().signal }
 const put = (key: string) => ({ compare: [], success: [{ kind: 'put', key, value: new Uint8Array(1) }] }) as const
 
@@ -36,6 +37,27 @@ const open = (endpoints: readonly string[], callTimeoutMs = 2000) => {
 }
 
 const header = (revision: bigint) => ({ header: { revision } })
+
+const hang = async (_request: unknown, { signal }: { readonly signal: AbortSignal }): Promise<never> =>
+  await new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => {
+      reject(new ConnectError('gone', Code.Canceled))
+    })
+  })
+
+/** A member that answers nothing but watches, of which each tells of one change. */
+const watched = async (): Promise<string> =>
+  await member((router) => {
+    router.service(KV, { range: hang })
+    router.service(Watch, {
+      watch: async function* (requests) {
+        for await (const _request of requests) {
+          yield { ...header(5n), created: true }
+          yield { ...header(6n), events: [{ kv: { key: new TextEncoder().encode('a'), modRevision: 6n } }] }
+        }
+      },
+    })
+  })
 
 describe('a client of etcd', () => {
   it('reads at the next member where one is silent, gone or without a majority', async () => {
@@ -129,6 +151,65 @@ describe('a client of etcd', () => {
     }
   })
 
+  it('gives a watch up where a member does not begin it, and begins the next one elsewhere', async () => {
+    const silent = await member((router) =>
+      router.service(Watch, {
+        watch: async function* (_requests, { signal }) {
+          await new Promise((resolve) => {
+            signal.addEventListener('abort', resolve)
+          })
+          yield {}
+        },
+      }),
+    )
+    const client = open([silent, await watched()], 200)
+    const first = client.watch({ key: 'a' }, 1n, call)[Symbol.asyncIterator]()
+    await expect(first.next()).rejects.toThrowCode('ETCD_UNREACHABLE')
+    const second = client.watch({ key: 'a' }, 1n, call)[Symbol.asyncIterator]()
+    expect((await second.next()).value).toMatchObject({ events: [{ kind: 'put', key: 'a' }] })
+    await second.return?.()
+  })
+
+  it('ends a watch at a member that does not answer other calls', async () => {
+    const good = await member((router) => router.service(KV, { range: () => header(7n) }))
+    const client = open([await watched(), good], 200)
+    const watch = client.watch({ key: 'a' }, 1n, call)[Symbol.asyncIterator]()
+    await watch.next()
+    const waiting = expect(watch.next()).rejects.toThrowCode('ETCD_UNREACHABLE')
+    expect((await client.range({ key: 'a' }, call)).revision).toBe(7n)
+    await waiting
+  })
+
+  it('gives up a connection that is not made in time, and makes another one the next time', async () => {
+    // It takes connections, and never says a word.
+    const sockets: { closed: boolean }[] = []
+    const hanging = createTcpServer((socket) => {
+      const state = { closed: false }
+      sockets.push(state)
+      socket
+        .resume()
+        .on('error', () => undefined)
+        .on('close', () => {
+          state.closed = true
+        })
+    })
+    await new Promise<void>((resolve) => {
+      hanging.listen(0, '127.0.0.1', resolve)
+    })
+    onTestFinished(() => {
+      hanging.close()
+    })
+    const endpoint = `https://127.0.0.1:${(hanging.address() as AddressInfo).port}`
+    const client = etcdClient({ endpoints: [endpoint], callTimeoutMs: 100, tls: NO_TLS })
+    onTestFinished(async () => {
+      await client.close()
+    })
+    await expect(client.range({ key: 'a' }, call)).rejects.toThrowCode('ETCD_UNREACHABLE')
+    await expect.poll(() => sockets).toEqual([{ closed: true }])
+    await expect(client.range({ key: 'a' }, call)).rejects.toThrowCode('ETCD_UNREACHABLE')
+    await expect.poll(() => sockets).toEqual([{ closed: true }, { closed: true }])
+  })
+
   it('refuses answers that are larger than its limit, or have no header', async () => {
     const large = await member((router) =>
       router.service(KV, {
@@ -157,7 +238,7 @@ describe('a client of etcd', () => {
   })
 
   it('asks for protection, and for addresses that are some', () => {
-    const tls = { trustBundle: '', certificateChain: '', privateKey: '' }
+    const tls = NO_TLS
     expect(() => etcdClient({ endpoints: [] })).toThrow(TypeError)
     expect(() => etcdClient({ endpoints: ['http://127.0.0.1:2379'] })).toThrow(TypeError)
     expect(() => etcdClient({ endpoints: ['http://127.0.0.1:2379'], tls })).toThrow(TypeError)

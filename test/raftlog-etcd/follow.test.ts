@@ -1,5 +1,6 @@
-import type { FollowStep, SharedLog } from '@leastwise/raftlog-etcd'
+import type { EtcdClient, FollowStep, SharedLog } from '@leastwise/raftlog-etcd'
 import { describe, expect, it } from 'vitest'
+import { onAbort } from '../../packages/raftlog-etcd/src/joined-signal.ts'
 import { testCluster, text, utf8 } from './etcd-support.ts'
 
 /** Follows until it is stopped; `until` waits for what was given so far to look right. */
@@ -81,6 +82,29 @@ describe('following a log', () => {
     }
     await following.until(30)
     expect(following.seen).toEqual(entries(1, 30))
+    following.control.abort()
+  })
+
+  it('goes on with what its handle learns by other calls while the watch hangs', async () => {
+    const { cluster, writer } = await two()
+    const hanging: EtcdClient = {
+      ...cluster.etcd.connect(),
+      watch: async function* (_range, _revision, { signal }) {
+        yield await new Promise<never>((_resolve, reject) => {
+          onAbort(signal, () => {
+            reject(signal.reason as Error)
+          })
+        })
+      },
+    }
+    const reader = await cluster.open('m2', { etcd: hanging })
+    const following = follow(reader)
+    await fill(writer, 1, 2)
+    await reader.refresh()
+    await following.until(2)
+    await fill(reader, 3, 4)
+    await following.until(4)
+    expect(following.seen).toEqual(entries(1, 4))
     following.control.abort()
   })
 

@@ -10,7 +10,10 @@ import type { FollowStep } from './shared-log.ts'
 export const RECHECK_MS = 15_000
 const PAUSE_MS = 500
 
-/** Waits for a head that is newer than one; whatever ends the watch, the head is read again. */
+/**
+ * Waits for a head that is newer than one; whatever ends the watch, the head is read again. What this handle learns by a call of its
+ * own counts as well: the member with the watch may hang while the others answer.
+ */
 interface HeadWatch extends AsyncDisposable {
   readonly newerThan: (head: KnownHead) => Promise<KnownHead>
 }
@@ -35,17 +38,28 @@ function watchHead(view: LogView, signal: AbortSignal): HeadWatch {
     return etcd.watch({ key: places.head }, revision, { signal: joined.signal })[Symbol.asyncIterator]()
   }
 
-  /** The newest head that the watch told of, or null if it said nothing for too long. */
+  /** The newest head that the watch told of, or that is known by now; null if nothing was heard for too long. */
   const told = async (head: KnownHead): Promise<KnownHead | null> => {
+    if (view.head().record.change > head.record.change) return view.head()
     changes ??= begin(head.seenAt + 1n)
     pending ??= changes.next()
     const waiting = new AbortController()
+    let tell = (): void => undefined
+    const learned = new Promise<'learned'>((resolve) => {
+      tell = () => {
+        resolve('learned')
+      }
+    })
+    using _listening = view.onHead(() => {
+      tell()
+    })
     try {
       // The end of the watch ends this wait as well, so it needs no signal but its own.
       const idle = clock.sleep(RECHECK_MS, { signal: waiting.signal }).then(() => null)
       idle.catch(() => undefined)
-      const next = await Promise.race([pending, idle])
+      const next = await Promise.race([pending, idle, learned])
       if (next === null) return null
+      if (next === 'learned') return view.head()
       pending = null
       if (next.done === true) throw new EtcdLogError('ETCD_UNREACHABLE', 'watch ended')
       const { events, revision } = next.value

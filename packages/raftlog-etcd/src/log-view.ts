@@ -56,6 +56,8 @@ export interface OpenedValue {
 export interface LogView {
   readonly parts: LogParts
   readonly head: () => KnownHead
+  /** Calls `run` whenever a newer head is known, however this handle came to know it, until it is disposed. */
+  readonly onHead: (run: () => void) => Disposable
   readonly roster: () => Roster
   /** Revision of etcd at which the known roster was written. */
   readonly rosterRevision: () => bigint
@@ -101,7 +103,12 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
   let rosterRevision = 0n
   let turn: Promise<unknown> = Promise.resolve()
   let isForgotten = false
+  const listeners = new Set<{ readonly run: () => void }>()
 
+  const know = (newer: KnownHead): void => {
+    known = newer
+    for (const { run } of [...listeners]) run()
+  }
   const head = (): KnownHead => {
     if (known === null) throw new RangeError('log was not loaded')
     return known
@@ -195,13 +202,14 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
     const fresh = { record, modRevision: kv.modRevision, seenAt, keyId: clear.keyId, tag: clear.tag }
     // An answer may be overtaken by a later one; that is no step back.
     if (known === null || record.change > known.record.change) {
-      known = fresh
+      know(fresh)
       // A rotation that is over shows in the roster alone.
       const unfinished = roster?.previous ?? null
       if (unfinished !== null) await learnRoster(signal)
     }
-    if (record.change === known.record.change && !sameBytes(fresh.tag, known.tag)) throw rolledBack()
-    return fresh.record.change >= known.record.change ? fresh : known
+    const newest = head()
+    if (record.change === newest.record.change && !sameBytes(fresh.tag, newest.tag)) throw rolledBack()
+    return fresh.record.change >= newest.record.change ? fresh : newest
   }
 
   const adopt = async (
@@ -245,6 +253,15 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
   return {
     parts,
     head,
+    onHead: (run) => {
+      const mine = { run }
+      listeners.add(mine)
+      return {
+        [Symbol.dispose]: () => {
+          listeners.delete(mine)
+        },
+      }
+    },
     roster: currentRoster,
     rosterRevision: () => rosterRevision,
     learnRoster,
@@ -269,10 +286,11 @@ export function logView(parts: LogParts): LogView & { readonly load: (signal: Ab
       return await mine
     },
     wrote: (written, changed) => {
-      if (known === null || written.record.change > known.record.change) known = written
-      if (changed === undefined) return
-      roster = changed
-      rosterRevision = written.modRevision
+      if (changed !== undefined) {
+        roster = changed
+        rosterRevision = written.modRevision
+      }
+      if (known === null || written.record.change > known.record.change) know(written)
     },
     sealHead,
     forget: () => {

@@ -4,6 +4,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node'
 import { EtcdLogError } from '../errors.ts'
 import { KV, Lease, Watch } from '../gen/etcdserverpb/rpc_pb.ts'
 import { ClientSession } from './client-session.ts'
+import { connectWithin } from './connecting.ts'
 
 /** Allows addresses that begin with `http:`. */
 export const allowClearText: unique symbol = Symbol('leastwise: allow clear text')
@@ -37,6 +38,8 @@ export interface Endpoint extends Disposable {
 
 /** Largest answer: some of the largest frames, or four chunks of a snapshot. */
 const MAX_ANSWER_BYTES: number = 16 * 1024 * 1024
+/** Time for one call, or to connect, unless something else is asked for. */
+export const CALL_TIMEOUT_MS = 2000
 // etcd cuts off clients that ask more often than every 5 s whether it is there.
 const PING_INTERVAL_MS = 6000
 const PING_TIMEOUT_MS = 3000
@@ -55,8 +58,13 @@ function checkedUrl(text: string, options: EtcdClientOptions): string {
   return url.origin
 }
 
-function session({ tls }: EtcdClientOptions, https: boolean): SecureClientSessionOptions {
-  if (!https || tls === undefined) return {}
+function session({ tls, callTimeoutMs }: EtcdClientOptions, https: boolean): SecureClientSessionOptions {
+  const limitMs = callTimeoutMs ?? CALL_TIMEOUT_MS
+  const secured = https && tls !== undefined ? secure(tls) : {}
+  return { ...secured, createConnection: connectWithin(limitMs, secured) }
+}
+
+function secure(tls: NonNullable<EtcdClientOptions['tls']>): SecureClientSessionOptions {
   const { trustBundle, certificateChain, privateKey, serverName } = tls
   return {
     ca: trustBundle,

@@ -1,16 +1,18 @@
 import { EtcdLogError } from '../errors.ts'
 import type { CallOptions, EtcdClient, KeyRange, WatchAnswer } from '../etcd.ts'
 import { joinSignals } from '../joined-signal.ts'
-import { type Endpoint, type EtcdClientOptions, openEndpoints } from './endpoints.ts'
+import { CALL_TIMEOUT_MS, type Endpoint, type EtcdClientOptions, openEndpoints } from './endpoints.ts'
 import { isLeaseGone, statusError, wasNeverSent } from './etcd-status.ts'
 import { decodeRange, decodeTxn, decodeWatch, encodeRange, encodeTxn } from './etcd-wire.ts'
 
-const CALL_TIMEOUT_MS = 2000
 // A stream of a member that lost the majority ends instead of staying silent.
 const NEEDS_LEADER = { hasleader: 'true' }
 
 const closedClient = (): EtcdLogError =>
   new EtcdLogError('ETCD_UNREACHABLE', 'client of etcd is closed; make another one')
+
+const silentMember = (): EtcdLogError =>
+  new EtcdLogError('ETCD_UNREACHABLE', 'etcd did not answer; look at its members and the network')
 
 /** Whether another member may do better. */
 const isPassedOver = ({ code }: EtcdLogError): boolean => code === 'ETCD_UNREACHABLE' || code === 'ETCD_UNTRUSTED'
@@ -41,6 +43,16 @@ export function etcdClient(options: EtcdClientOptions): EtcdClient {
   const timeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS
   const closing = new AbortController()
   let current = 0
+  /** Lasts as long as `current` stays. */
+  let stay = new AbortController()
+
+  /** Goes on at the next member, the watches as well: one that hangs would end them much later. */
+  const passOver = (at: number): void => {
+    if (current !== at) return
+    current += 1
+    stay.abort(silentMember())
+    stay = new AbortController()
+  }
 
   const endpoint = (): Endpoint => {
     const chosen = endpoints[current % endpoints.length]
@@ -62,7 +74,7 @@ export function etcdClient(options: EtcdClientOptions): EtcdClient {
       signal.throwIfAborted()
       if (closing.signal.aborted) throw closedClient()
       const coded = statusError(error)
-      if (isPassedOver(coded) && current === at) current += 1
+      if (isPassedOver(coded)) passOver(at)
       throw coded
     }
   }
@@ -90,8 +102,12 @@ export function etcdClient(options: EtcdClientOptions): EtcdClient {
     signal.throwIfAborted()
     const text = new TextEncoder()
     const ending = new AbortController()
-    using joined = joinSignals(signal, closing.signal, ending.signal)
+    using joined = joinSignals(signal, closing.signal, stay.signal, ending.signal)
     const ends = joined.signal
+    // A member says at once that it watches; from then on pings tell whether it is there.
+    const beginning = setTimeout(() => {
+      ending.abort(silentMember())
+    }, timeoutMs)
     const request = {
       requestUnion: {
         case: 'createRequest' as const,
@@ -106,6 +122,7 @@ export function etcdClient(options: EtcdClientOptions): EtcdClient {
     try {
       const stream = endpoint().watch.watch(saying(request, ends), { signal: ends, headers: NEEDS_LEADER })
       for await (const message of stream) {
+        clearTimeout(beginning)
         const answer = decodeWatch(message)
         if (answer !== null) yield answer
       }
@@ -114,9 +131,10 @@ export function etcdClient(options: EtcdClientOptions): EtcdClient {
       signal.throwIfAborted()
       if (closing.signal.aborted) throw closedClient()
       const coded = statusError(error)
-      if (isPassedOver(coded) && current === at) current += 1
+      if (isPassedOver(coded)) passOver(at)
       throw coded
     } finally {
+      clearTimeout(beginning)
       ending.abort()
     }
   }
