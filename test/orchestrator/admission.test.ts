@@ -1,5 +1,5 @@
 import { parseNodeId } from '@leastwise/identity'
-import { createMemberKey, type EtcdClient, type SharedLog } from '@leastwise/raftlog-etcd'
+import { createMemberKey, type EtcdClient, EtcdLogError, type SharedLog } from '@leastwise/raftlog-etcd'
 import { systemRandom } from '@leastwise/tokens/node'
 import { describe, expect, it } from 'vitest'
 import { admitManagers, askForAdmission } from '../../examples/orchestrator/manager/etcd/admission.ts'
@@ -59,7 +59,14 @@ const boxKey = (): Uint8Array => createMemberKey(systemRandom).publicKey
 
 const ask = async (
   { etcd, identity, clusterId, nodeId, stop }: Setting,
-  more: Partial<{ identity: ManagerIdentity; nodeId: string; clusterId: string; memberId: string; at: number }> = {},
+  more: Partial<{
+    identity: ManagerIdentity
+    nodeId: string
+    clusterId: string
+    memberId: string
+    at: number
+    waitMs: number
+  }> = {},
 ) =>
   await askForAdmission({
     etcd,
@@ -72,7 +79,7 @@ const ask = async (
       at: more.at ?? NOW,
     },
     now: () => NOW,
-    waitMs: WAIT_MS,
+    waitMs: more.waitMs ?? WAIT_MS,
     signal: stop.signal,
   })
 
@@ -89,6 +96,26 @@ describe('admission of a manager to the shared log', () => {
       here.stop,
     )
     expect(kvs).toEqual([])
+    here.stop.abort()
+  })
+
+  it('is asked for again when etcd was silent, at the request or while the answer was waited for', async () => {
+    const here = await setting()
+    const { etcd } = here
+    let silences = 0
+    const silent = (): never => {
+      silences += 1
+      throw new EtcdLogError('ETCD_UNREACHABLE', 'nobody answers')
+    }
+    const flaky: EtcdClient = {
+      ...etcd,
+      txn: async (...words) => (silences === 0 ? silent() : await etcd.txn(...words)),
+      watch: (...words) => (silences === 1 ? silent() : etcd.watch(...words)),
+    }
+    expect(await ask({ ...here, etcd: flaky }, { waitMs: 10_000 })).toEqual(here.log.membership.pin)
+    expect(silences).toBe(2)
+    const dead: EtcdClient = { ...etcd, txn: silent }
+    await expect(ask({ ...here, etcd: dead })).rejects.toThrowCode('ETCD_UNREACHABLE')
     here.stop.abort()
   })
 

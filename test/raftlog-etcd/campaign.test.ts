@@ -146,6 +146,27 @@ describe('leading background work', () => {
     expect([leading.signal.aborted, asked]).toEqual([true, 0])
   })
 
+  it('is asked for anew by a machine that slept between the lease and taking the place', async () => {
+    const { clock, etcd, second } = await two()
+    let leases = 0
+    const inner = etcd.connect()
+    const sleepy: EtcdClient = {
+      ...inner,
+      grantLease: async (ttlMs, options) => {
+        const granted = await inner.grantLease(ttlMs, options)
+        leases += 1
+        if (leases === 1) await clock.advance(2 * TTL_MS)
+        return granted
+      },
+    }
+    const own = testCluster().parts('m9')
+    await second.membership.admit({ id: 'm9', publicKey: own.member.key.publicKey })
+    const third = await openSharedLog({ ...own, etcd: sleepy, clock }, call)
+    const leading = await third.campaign({ name: 'scheduler', ttlMs: TTL_MS, signal: call.signal })
+    expect([leading.signal.aborted, leases]).toEqual([false, 2])
+    await leading.resign()
+  })
+
   it('ends by its own clock before etcd gives it to another', async () => {
     const { clock, etcd, first, second, silent, turn } = await two()
     const leading = await first.campaign({ name: 'scheduler', ttlMs: TTL_MS, signal: call.signal })

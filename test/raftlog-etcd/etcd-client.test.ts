@@ -2,10 +2,14 @@ import { createServer, type Http2Server, type ServerHttp2Session } from 'node:ht
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { Code, ConnectError, type ConnectRouter } from '@connectrpc/connect'
 import { connectNodeAdapter } from '@connectrpc/connect-node'
+import { serverContextOptions } from '@leastwise/identity/node'
+import type { EtcdClient } from '@leastwise/raftlog-etcd'
 import { allowClearText, etcdClient } from '@leastwise/raftlog-etcd/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { KV, Lease, Watch } from '../../packages/raftlog-etcd/src/gen/etcdserverpb/rpc_pb.ts'
 import { statusError, wasNeverSent } from '../../packages/raftlog-etcd/src/node/etcd-status.ts'
+import { identityOf, listen } from '../identity/tls-support.ts'
+import { testCluster } from '../support/test-authority.ts'
 
 const NO_TLS = { trustBundle: '', certificateChain: '', privateKey: '' }
 const call = { signal: new AbortController().signal }
@@ -148,6 +152,34 @@ describe('a client of etcd', () => {
       const watch = (await serve(last)).watch({ key: 'a' }, 1n, call)[Symbol.asyncIterator]()
       expect((await watch.next()).value).toMatchObject({ events: [{ kind: 'put', key: 'a', modRevision: 6n }] })
       await expect(watch.next(), code).rejects.toThrowCode(code)
+    }
+  })
+
+  it('calls members untrusted only if no other one may come back', async () => {
+    const identity = async () => identityOf(await (await testCluster()).issue({ role: 'manager' }))
+    const [own, strange] = [await identity(), await identity()]
+    const { port } = await listen({ ...serverContextOptions(strange), requestCert: false })
+    const untrusted = `https://127.0.0.1:${port}`
+    const { trustBundle } = own
+    const connect = (endpoints: readonly string[]) => {
+      const client = etcdClient({ endpoints, tls: { ...NO_TLS, trustBundle } })
+      onTestFinished(async () => {
+        await client.close()
+      })
+      return client
+    }
+    const watchFrom = async (client: EtcdClient): Promise<unknown> =>
+      await client.watch({ key: 'a' }, 1n, call)[Symbol.asyncIterator]().next()
+    await expect(connect([untrusted, untrusted]).range({ key: 'a' }, call)).rejects.toThrowCode('ETCD_UNTRUSTED')
+    await expect(watchFrom(connect([untrusted]))).rejects.toThrowCode('ETCD_UNTRUSTED')
+    const gone = 'https://127.0.0.1:1'
+    for (const endpoints of [
+      [untrusted, gone],
+      [gone, untrusted],
+    ]) {
+      await expect(connect(endpoints).range({ key: 'a' }, call)).rejects.toThrowCode('ETCD_UNREACHABLE')
+      await expect(connect(endpoints).txn(put('a'), call)).rejects.toThrowCode('ETCD_UNREACHABLE')
+      await expect(watchFrom(connect(endpoints))).rejects.toThrowCode('ETCD_UNREACHABLE')
     }
   })
 

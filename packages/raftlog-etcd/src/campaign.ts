@@ -31,6 +31,8 @@ const lost = (): EtcdLogError => new EtcdLogError('LEADERSHIP_LOST', 'this manag
 const isPassing = (error: unknown): boolean =>
   error instanceof EtcdLogError && (error.code === 'ETCD_UNREACHABLE' || error.code === 'ETCD_COMPACTED')
 
+const isRefused = (error: unknown): boolean => error instanceof EtcdLogError && error.code === 'ETCD_REFUSED'
+
 interface Won {
   readonly lease: bigint
   readonly revision: bigint
@@ -89,8 +91,10 @@ async function take({ etcd, clock, key, memberId, ttlMs }: CampaignParts, signal
       compare: [{ key, target: 'createRevision', is: '=', value: 0n } as const],
       success: [{ kind: 'put', key, value, lease: granted.lease } as const],
     }
-    const unsure = await etcd.txn(request, { signal }).catch((error: unknown) => {
+    const unsure = await etcd.txn(request, { signal }).catch(async (error: unknown) => {
       if (isPassing(error)) return null
+      // This manager may have slept for longer than the lease lasts, and etcd takes nothing under one that has ended.
+      if (isRefused(error) && (await etcd.keepLease(granted.lease, { signal })) === 0) return null
       throw error
     })
     if (unsure?.succeeded === false) return null

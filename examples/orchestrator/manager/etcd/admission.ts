@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { isEvicted, nodeOf, parseClusterId } from '@leastwise/identity'
+import { systemClock } from '@leastwise/raftlog/node'
 import { type EtcdClient, EtcdLogError, type KeyPin, type KeyRange, type SharedLog } from '@leastwise/raftlog-etcd'
 import { OrchestratorError } from '../../errors.ts'
 import { foundedCluster } from '../issuing/issuing.ts'
@@ -27,6 +28,12 @@ const requests = (clusterId: string): KeyRange => {
 const answerKey = (clusterId: string, statement: Uint8Array): string =>
   folder(clusterId, 'admitted') + createHash('sha256').update(statement).digest('hex')
 
+/** Before asking etcd again, which was silent. */
+const PAUSE_MS = 500
+
+const isPassing = (error: unknown): error is EtcdLogError =>
+  error instanceof EtcdLogError && (error.code === 'ETCD_UNREACHABLE' || error.code === 'ETCD_COMPACTED')
+
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
 
 export interface AskOptions {
@@ -52,25 +59,50 @@ export async function askForAdmission(options: AskOptions): Promise<KeyPin> {
   const at = answerKey(clusterId, statement)
   const key = requests(clusterId).key + request.memberId
   const value = encodeSigned(signed(statement, identity))
-  try {
-    const { revision } = await etcd.txn({ compare: [], success: [{ kind: 'put', key, value }] }, { signal: deadline })
-    for await (const { events } of etcd.watch({ key: at }, revision, { signal: deadline })) {
-      for (const { kind, value: answered } of events) {
-        const pin = kind === 'put' ? await pinIn(answered, request, identity, now()) : null
-        if (pin !== null) return pin
-      }
+  let silence: EtcdLogError | null = null
+  const attempt = async (): Promise<KeyPin | null> => {
+    await etcd.txn({ compare: [], success: [{ kind: 'put', key, value }] }, { signal: deadline })
+    silence = null
+    for await (const answered of valuesOf(etcd, at, deadline)) {
+      const pin = await pinIn(answered, request, identity, now())
+      if (pin !== null) return pin
     }
-  } catch (error) {
-    signal.throwIfAborted()
-    if (!deadline.aborted) throw error
+    return null
+  }
+  const isOver = (): boolean => deadline.aborted
+  try {
+    while (!isOver()) {
+      try {
+        const pin = await attempt()
+        if (pin !== null) return pin
+      } catch (error) {
+        signal.throwIfAborted()
+        // A member of etcd that dies is no answer: asking twice is as good as once.
+        if (!isOver()) {
+          if (!isPassing(error)) throw error
+          silence = error
+        }
+      }
+      await systemClock.sleep(PAUSE_MS, { signal: deadline }).catch(() => undefined)
+    }
   } finally {
     const clear = [key, at].map((gone) => ({ kind: 'delete', key: gone }) as const)
     await etcd.txn({ compare: [], success: clear }, { signal: AbortSignal.timeout(2000) }).catch(() => undefined)
   }
+  signal.throwIfAborted()
+  if (silence !== null) throw silence
   throw new OrchestratorError(
     'ADMISSION_REFUSED',
     'no manager let this one into the log; see that another manager is running and that this one was not removed, then start it again',
   )
+}
+
+/** What a key holds, and then what it is given. */
+async function* valuesOf(etcd: EtcdClient, key: string, signal: AbortSignal): AsyncGenerator<Uint8Array, void, void> {
+  const { kvs, revision } = await etcd.range({ key }, { signal })
+  for (const { value } of kvs) yield value
+  for await (const { events } of etcd.watch({ key }, revision + 1n, { signal }))
+    for (const { kind, value } of events) if (kind === 'put') yield value
 }
 
 async function pinIn(

@@ -11,8 +11,8 @@ const NEEDS_LEADER = { hasleader: 'true' }
 const closedClient = (): EtcdLogError =>
   new EtcdLogError('ETCD_UNREACHABLE', 'client of etcd is closed; make another one')
 
-const silentMember = (): EtcdLogError =>
-  new EtcdLogError('ETCD_UNREACHABLE', 'etcd did not answer; look at its members and the network')
+const silentMember = (cause?: unknown): EtcdLogError =>
+  new EtcdLogError('ETCD_UNREACHABLE', 'etcd did not answer; look at its members and the network', { cause })
 
 /** Whether another member may do better. */
 const isPassedOver = ({ code }: EtcdLogError): boolean => code === 'ETCD_UNREACHABLE' || code === 'ETCD_UNTRUSTED'
@@ -84,12 +84,15 @@ export function etcdClient(options: EtcdClientOptions): EtcdClient {
     run: Parameters<typeof once<T>>[1],
     isSafe: (error: unknown) => boolean = () => true,
   ): Promise<T> => {
+    let silence: EtcdLogError | null = null
     for (let left = endpoints.length; ; left -= 1) {
       try {
         return await once(call, run)
       } catch (error) {
-        const passes = error instanceof EtcdLogError && isPassedOver(error) && isSafe(error)
-        if (!passes || left <= 1) throw error
+        if (!(error instanceof EtcdLogError && isPassedOver(error))) throw error
+        if (error.code === 'ETCD_UNREACHABLE') silence = error
+        // One that is not trusted is no reason to give up as long as another may come back.
+        if (!isSafe(error) || left <= 1) throw silence ?? error
       }
     }
   }
@@ -132,7 +135,8 @@ export function etcdClient(options: EtcdClientOptions): EtcdClient {
       if (closing.signal.aborted) throw closedClient()
       const coded = statusError(error)
       if (isPassedOver(coded)) passOver(at)
-      throw coded
+      // Others may be trusted: the call that comes before the next watch asks all of them.
+      throw coded.code === 'ETCD_UNTRUSTED' && endpoints.length > 1 ? silentMember(coded) : coded
     } finally {
       clearTimeout(beginning)
       ending.abort()
