@@ -11,6 +11,7 @@ import { newCluster } from '../../examples/orchestrator/manager/founding/genesis
 import { managerKeys } from '../../examples/orchestrator/manager/manager-keys.ts'
 import { testCluster, utf8 } from '../raftlog-etcd/etcd-support.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { until } from './cluster-processes.ts'
 
 /** One manager with its key file, on an etcd that can be told to refuse every change. */
 async function setting() {
@@ -38,7 +39,8 @@ async function setting() {
   const own = { number: 1, secretKey: key.secretKey, pin: log.membership.pin, head: log.head }
   const engine = etcdEngine({ nodeId, etcd: cluster.etcd.connect(), log, keys }, own)
   const stop = new AbortController()
-  const store = await engine.openStore({ signal: stop.signal, fail: () => undefined })
+  const failures: unknown[] = []
+  const store = await engine.openStore({ signal: stop.signal, fail: (error) => failures.push(error) })
   await store.commit(() => orders)
   const lock = async () =>
     await engine.lock(unlockKeyWrapper(new Uint8Array(32).fill(5), systemRandom), {
@@ -50,7 +52,7 @@ async function setting() {
     const bytes = content?.companion[MEMBERSHIP] ?? new Uint8Array(0)
     return await decodeMembership(bytes, unlockKeyWrapper(new Uint8Array(32).fill(5), systemRandom))
   }
-  return { cluster, nodeId, log, engine, stop, store, fault, lock, kept, keys }
+  return { cluster, nodeId, log, engine, stop, store, fault, failures, lock, kept, keys }
 }
 
 const ids = ({ log }: Awaited<ReturnType<typeof setting>>): readonly string[] =>
@@ -121,6 +123,49 @@ describe('a manager that changes its box key', () => {
     expect(await here.lock()).toBeNull()
     here.stop.abort()
     await here.engine.close()
+  })
+})
+
+describe('a manager whose disk is full', () => {
+  it('goes on, and keeps what it has seen of the log when there is room again', async () => {
+    const here = await setting()
+    const { engine, log, store, keys, nodeId } = here
+    let isFull = true
+    let refusals = 0
+    const { saveCompanion } = keys
+    Object.defineProperty(keys, 'saveCompanion', {
+      value: async (...words: Parameters<typeof saveCompanion>) => {
+        if (!isFull) {
+          await saveCompanion(...words)
+          return
+        }
+        refusals += 1
+        throw Object.assign(new Error('no room'), { code: 'KEY_FILE_WRITE_FAILED' })
+      },
+    })
+    await log.rotateDek({ snapshot: store.snapshot })
+    await store.commit(() => [{ part: 'managers', command: { type: 'announce', nodeId, address: '127.0.0.1:1' } }])
+    await until('the key file is refused', () => refusals > 0)
+    const events: string[] = []
+    const background = engine.background(
+      {
+        store,
+        issuing: {} as never,
+        now: Date.now,
+        announce: ({ event, code }) => {
+          events.push(`${event} ${String(code)}`)
+        },
+      },
+      { signal: here.stop.signal },
+    )
+    await until('somebody is told', () => events.includes('background-failed KEY_FILE_WRITE_FAILED'))
+    isFull = false
+    const kept = async () => (await decodeMembership(keys.companion(MEMBERSHIP)!, clearWrapper)).pin
+    await until('it is kept', async () => (await kept())?.generation === log.membership.pin.generation)
+    expect(here.failures).toEqual([])
+    here.stop.abort()
+    await background.catch(() => undefined)
+    await engine.close()
   })
 })
 

@@ -46,7 +46,7 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
       await keep({ ...membership, pin: log.membership.pin, head: log.head })
     })
   }
-  /** Whether a change of the box key has left something behind; a start does not know. */
+  /** Whether nothing is left behind of a change of the box key, and to be kept; a start does not know. */
   let isSettled = false
   /** Goes on under the newest box key, and removes what others of this manager's are there. In its turn: none is removed that comes in. */
   const settle = async (snapshot: SnapshotSource): Promise<void> => {
@@ -74,7 +74,11 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
       await remember()
       void (async () => {
         for await (const _state of store.watch({ signal: options.signal }))
-          if (isNewKey() || isFarBehind()) await remember()
+          if (isNewKey() || isFarBehind())
+            await remember().catch(() => {
+              // A disk that is full for a while ends no manager: the background goes on with it, and says what stands in the way.
+              isSettled = false
+            })
       })().catch((error: unknown) => {
         if (!options.signal.aborted) options.fail(error)
       })
@@ -141,9 +145,12 @@ export function etcdEngine(member: EtcdMember, own: OwnMembership): Engine {
     },
     close: async () => {
       closing.abort(new EtcdLogError('ETCD_UNREACHABLE', 'this manager stops'))
-      await remember()
-      await log.close()
-      await etcd.close()
+      try {
+        await remember()
+      } finally {
+        await log.close()
+        await etcd.close()
+      }
     },
   }
 }
