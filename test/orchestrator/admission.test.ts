@@ -1,5 +1,5 @@
 import { parseNodeId } from '@leastwise/identity'
-import { createMemberKey, type EtcdClient, EtcdLogError, type SharedLog } from '@leastwise/raftlog-etcd'
+import { createMemberKey, type EtcdClient, EtcdLogError, MAX_MEMBERS, type SharedLog } from '@leastwise/raftlog-etcd'
 import { systemRandom } from '@leastwise/tokens/node'
 import { describe, expect, it } from 'vitest'
 import { admitManagers, askForAdmission } from '../../examples/orchestrator/manager/etcd/admission.ts'
@@ -148,6 +148,17 @@ describe('admission of a manager to the shared log', () => {
     await here.log.membership.remove(`${here.nodeId}.1`, { snapshot })
     await expect(ask(here, { memberId: `${here.nodeId}.1` })).rejects.toThrowCode('ADMISSION_REFUSED')
     expect(here.log.membership.members.map(({ id }) => id)).toEqual(['m1', `${here.nodeId}.2`])
+    here.stop.abort()
+  })
+
+  it('lets nobody in for whom there is no room, and the next one when there is', async () => {
+    const here = await setting()
+    const { membership } = here.log
+    for (let count = membership.members.length; count < MAX_MEMBERS; count += 1)
+      await membership.admit({ id: `other.${count}`, publicKey: boxKey() })
+    await expect(ask(here)).rejects.toThrowCode('ADMISSION_REFUSED')
+    await membership.remove('other.1', { snapshot: here.store.snapshot })
+    expect(await ask(here, { waitMs: 10_000 })).toEqual(membership.pin)
     here.stop.abort()
   })
 

@@ -158,8 +158,8 @@ async function admitOne(
   try {
     await log.membership.admit({ id: memberId, publicKey: boxKey })
   } catch (error) {
-    // The name is taken by another box key: whoever asks is told nothing, and the one who leads goes on.
-    if (error instanceof EtcdLogError && error.code === 'MEMBER_EXISTS') return
+    // The name is taken by another box key, or the log has as many members as it can: whoever asks is told nothing, and the one who leads goes on.
+    if (error instanceof RangeError || (error instanceof EtcdLogError && error.code === 'MEMBER_EXISTS')) return
     throw error
   }
   const { generation, mark } = log.membership.pin
