@@ -2,7 +2,7 @@ import { accessSync, constants, lstatSync, mkdirSync, rmdirSync } from 'node:fs'
 import { codeOf, OrchestratorError } from './errors.ts'
 
 /** Whether a full disk is what is behind an error of a package. */
-function isFull(error: unknown): boolean {
+export function isFull(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
     const code = codeOf(at)
     if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'DISK_FULL') return true

@@ -170,6 +170,32 @@ describe('a store whose log fails', () => {
     expect(names(store.state())).toEqual(['a'])
   })
 
+  it('refuses nothing for what never became durable: the failure comes first', async () => {
+    const { log, breakDown, hold } = faultyLog()
+    const store = await openStore(log)
+    await store.commit(() => [createSecret('a')])
+    const open = hold()
+    breakDown()
+    const first = store.commit(() => [createSecret('b')])
+    // The name is taken only by the one that is about to fail.
+    const second = store.commit(() => [createSecret('b')])
+    open()
+    for (const commit of await Promise.allSettled([first, second, store.commit(() => [createSecret('b')])]))
+      expect(commit).toMatchObject({ status: 'rejected', reason: { code: 'DISK_FULL' } })
+  })
+
+  it('says so once, and what an operator does about it', async () => {
+    const { log, breakDown } = faultyLog()
+    const heard: Error[] = []
+    const store = await openStore(log, (error) => void heard.push(error))
+    breakDown()
+    const commits = await Promise.allSettled([1, 2, 3].map(async () => await store.commit(() => [createSecret('a')])))
+    expect(commits.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+    expect(heard.map(({ message }) => message)).toEqual([
+      'the disk of the manager is full; make room and restart the manager',
+    ])
+  })
+
   it('refuses all commits that were on their way, and leaves no rejection without a listener', async () => {
     const { log, breakDown, hold } = faultyLog()
     const store = await openStore(log)

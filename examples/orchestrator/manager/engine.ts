@@ -34,6 +34,8 @@ export interface Engine {
   readonly openStore: (options: {
     readonly signal: AbortSignal
     readonly fail: (error: unknown) => void
+    /** Nothing more can be written until the next start; what is durable can still be read. */
+    readonly onBroken?: (error: Error) => void
   }) => Promise<Store>
   /**
    * Wraps what this manager keeps under another key. What had lain open before is replaced; `identity` goes in the same write.
@@ -81,7 +83,7 @@ export function fileEngine(log: SealedLog, keys: ManagerKeys): Engine {
     kind: 'file',
     source: log,
     repairedBytes: log.repair?.droppedBytes ?? null,
-    openStore: async () => await openStore(log),
+    openStore: async ({ onBroken }) => await openStore(log, onBroken),
     lock: async (wrapper, { identity, snapshot }) => {
       try {
         await keys.withIdentity(identity, async () => {

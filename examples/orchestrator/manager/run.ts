@@ -97,8 +97,12 @@ export async function runManager(given: Given): Promise<number> {
     stopped.abort()
   }
 
+  const stateOf = ({ serving, starting }: Live): StatusAnswer['state'] => {
+    if (serving !== null) return serving.isReadOnly() ? 'read-only' : 'ready'
+    return starting ? 'starting' : 'locked'
+  }
   const status = (): StatusAnswer => ({
-    state: live.serving !== null ? 'ready' : live.starting ? 'starting' : 'locked',
+    state: stateOf(live),
     ...live.names,
     address: live.serving?.address ?? '',
     pid: process.pid,

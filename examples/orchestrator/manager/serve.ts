@@ -61,6 +61,8 @@ import type { Opened } from './unlocking.ts'
 /** A manager that serves its cluster. */
 export interface Serving {
   readonly address: string
+  /** True once a write failed: it answers what is durable, and takes nothing more until it is started anew. */
+  readonly isReadOnly: () => boolean
   readonly find: (path: string) => Operation | undefined
   /** Serves operators from afar, until closed; gives the address. */
   readonly serveOperators: (where: Address, find: (path: string) => Operation | undefined) => Promise<string>
@@ -110,7 +112,15 @@ export async function serveCluster(
   const { engine, keys, nodeId } = opened
   const clusterId = parseClusterId(opened.clusterId)
   const stop = new AbortController()
-  const store = await engine.openStore({ signal: stop.signal, fail })
+  let isReadOnly = false
+  const store = await engine.openStore({
+    signal: stop.signal,
+    fail,
+    onBroken: (error) => {
+      isReadOnly = true
+      announce({ event: 'log-failed', code: codeOf(error) ?? 'INTERNAL' })
+    },
+  })
   const now = (): number => systemClock.now()
   if (trustDomain !== null)
     await store.commit(() => [{ part: 'spiffe', command: { type: 'set-trust-domain', trustDomain } }])
@@ -281,6 +291,7 @@ export async function serveCluster(
   let endpoint: OperatorEndpoint | null = null
   return {
     address,
+    isReadOnly: () => isReadOnly,
     find: (path) => {
       const operation = Object.hasOwn(operations, path) ? operations[path] : undefined
       return operation === undefined ? undefined : fresh(operation)

@@ -1,5 +1,6 @@
 import type { SealedLog, Snapshot } from '@leastwise/raftlog'
-import { asError } from '../errors.ts'
+import { isFull } from '../data-directory.ts'
+import { asError, OrchestratorError } from '../errors.ts'
 import { decodePlain, encodePlain } from '../plain-data.ts'
 import { sleepUntilWoken } from '../sleepers.ts'
 import {
@@ -41,7 +42,8 @@ export const snapshotOf = (state: ClusterState, index: bigint, term: bigint): Sn
   data: encodePlain(historyOf(state)),
 })
 
-export async function openStore(log: SealedLog): Promise<Store> {
+/** @param onBroken - is told once, when a write failed: from then on the store gives what is durable and takes nothing more. */
+export async function openStore(log: SealedLog, onBroken: (error: Error) => void = () => undefined): Promise<Store> {
   const kept = await log.loadSnapshot()
   let durable =
     kept === null ? emptyCluster : (decodePlain(kept.data) as readonly ClusterEvent[]).reduce(evolve, emptyCluster)
@@ -58,6 +60,16 @@ export async function openStore(log: SealedLog): Promise<Store> {
   let snapshotIndex = durableIndex
   let broken: Error | null = null
   const sleepers = new Set<() => void>()
+
+  const fail = (thrown: unknown): void => {
+    if (broken !== null) return
+    broken = isFull(thrown)
+      ? new OrchestratorError('DISK_FULL', 'the disk of the manager is full; make room and restart the manager', {
+          cause: thrown,
+        })
+      : asError(thrown)
+    onBroken(broken)
+  }
 
   const publish = (state: ClusterState, index: bigint): void => {
     durable = state
@@ -92,7 +104,14 @@ export async function openStore(log: SealedLog): Promise<Store> {
     },
     commit: async (plan) => {
       if (broken !== null) throw broken
-      const events = decide(ahead, plan(ahead))
+      let events: readonly ClusterEvent[]
+      try {
+        events = decide(ahead, plan(ahead))
+      } catch (refusal) {
+        // What it was refused for may not be durable yet, and then it never was.
+        await lastWrite
+        throw refusal
+      }
       if (events.length > 0) {
         ahead = events.reduce(evolve, ahead)
         const reached = ahead
@@ -102,11 +121,13 @@ export async function openStore(log: SealedLog): Promise<Store> {
         const previous = lastWrite
         lastWrite = (async () => {
           await previous
-          publish(reached, (await written).last)
-          // Beside the writes: a log that changes its data key waits for them and lets no snapshot in between.
-          keepSnapshot().catch((error: unknown) => {
-            broken ??= asError(error)
+          const { last } = await written.catch((error: unknown) => {
+            fail(error)
+            throw broken ?? error
           })
+          publish(reached, last)
+          // Beside the writes: a log that changes its data key waits for them and lets no snapshot in between.
+          keepSnapshot().catch(fail)
         })()
       }
       // Also a command that changed nothing waits: what it saw may not be durable yet.

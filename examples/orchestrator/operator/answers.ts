@@ -3,7 +3,8 @@ import type { RotationPlan } from '@leastwise/identity'
 /** What a manager answers to its operator. Instants are epoch milliseconds; no secret value is ever among them. */
 
 export interface StatusAnswer {
-  readonly state: 'locked' | 'ready' | 'starting'
+  /** `read-only` after a write that failed: it answers, and takes nothing more until it is started anew. */
+  readonly state: 'locked' | 'read-only' | 'ready' | 'starting'
   readonly clusterId: string
   readonly nodeId: string
   readonly address: string

@@ -37,7 +37,7 @@ export const clusterCommands: readonly OperatorCommand[] = [
   command<StatusAnswer>({
     name: 'status',
     usage: 'status',
-    summary: 'say whether the manager is ready or locked',
+    summary: 'say whether the manager is ready, locked, or read-only after a write that failed',
     positionals: 0,
     ask: () => ({ path: 'status' }),
     show: (status) => `${status.state}  cluster ${status.clusterId}  node ${status.nodeId}  at ${status.address}`,
