@@ -497,4 +497,9 @@ describe('the drill on real disks', () => {
     })()
     await expect(reading).rejects.toThrowCode('LOG_MISSING')
   })
+
+  it('is no directory', async () => {
+    const reading = readBackupFile(tempDir())[Symbol.asyncIterator]().next()
+    await expect(reading).rejects.toThrowCode('DIRECTORY_UNSAFE')
+  })
 })

@@ -136,6 +136,9 @@ describe('leastwise-log verify', () => {
     const args = ['verify', at('log'), '--keys', at('keys'), '--unlock-key-file', '-']
     expect((await run(args, `${KEY_TEXT}\n`)).code).toBe(0)
     expect(await run(args, 'nothing')).toMatchObject({ code: 2, out: '' })
+    // Cut short, or all that a command printed with it: that is no share.
+    for (const given of [KEY_TEXT.slice(0, 30), `${KEY_TEXT}\n\nkeep it safe`])
+      expect((await run(args, given)).err).toContain('KEYS_WRONG: unlock key is damaged')
   })
 
   it('says 1 and where, when something is damaged', async () => {

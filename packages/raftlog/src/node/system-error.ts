@@ -33,6 +33,8 @@ export function systemError(error: unknown): RaftLogError {
       cause,
     )
   }
+  if (code === 'EISDIR')
+    return new RaftLogError('DIRECTORY_UNSAFE', 'a directory stands in the place of a file; name the file', cause)
   if (code === 'ELOOP') {
     return new RaftLogError(
       'DIRECTORY_UNSAFE',

@@ -59,7 +59,10 @@ export async function writeBackupFile(
 }
 
 const exists = (): RaftLogError =>
-  new RaftLogError('LOG_EXISTS', 'a backup is there under this name, or was cut short; give another name, or remove it')
+  new RaftLogError(
+    'LOG_EXISTS',
+    'something is there under this name, or with .part behind it from a backup that was cut short; give another name',
+  )
 
 async function refuseIfThere(path: string): Promise<void> {
   try {

@@ -53,6 +53,8 @@ function decode(bytes: Uint8Array): string {
 /** `SWMKEY-1-…`, or enough shares of it, one a line. */
 function unlockKey(text: string): Uint8Array<ArrayBuffer> {
   const [, digits] = UNLOCK_KEY.exec(text) ?? []
+  if (digits === undefined && text.startsWith('SWMKEY-'))
+    throw new RaftLogError('KEYS_WRONG', 'unlock key is damaged or has lines after it; give a file that holds it alone')
   if (digits === undefined) return combineShares(text.split(/\r?\n/).filter((line) => line !== ''))
   const bytes = new Uint8Array(Buffer.from(digits, 'base64'))
   if (bytes.length !== UNLOCK_KEY_BYTES)
