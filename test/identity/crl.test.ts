@@ -117,6 +117,8 @@ it('is refused to an authority that may not sign it, and beyond its limits', asy
     { ...times, number: 0.5 },
     { ...times, nextUpdate: now },
     { ...times, nextUpdate: Number.NaN },
+    // The calendar of certificates ends with the year 9999.
+    { ...times, nextUpdate: Date.UTC(10_000, 0, 1) },
   ])
     await expect(createCrl(cluster.authority, [], wrong)).rejects.toThrow(RangeError)
 })

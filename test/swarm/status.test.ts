@@ -50,6 +50,8 @@ describe('an error on its way out', () => {
   })
 })
 
+const broken = (code: string): Error => Object.assign(new Error('x'), { code })
+
 describe('an error on its way in', () => {
   const sent = (status: Code, code?: string, message = 'x'): unknown =>
     answerError(new ConnectError(message, status, code === undefined ? {} : { [CODE_TRAILER]: code }))
@@ -65,6 +67,21 @@ describe('an error on its way in', () => {
     ])
       expect(sent(Code.Unknown, code)).toMatchObject({ code })
     expect(sent(Code.PermissionDenied, 'PEER_EVICTED')).toMatchObject({ code: 'NODE_EVICTED' })
+  })
+
+  it.each([
+    ['plain HTTP', new ConnectError('x', Code.Internal, undefined, undefined, broken('ERR_SSL_WRONG_VERSION_NUMBER'))],
+    [
+      'HTTP/1 over TLS',
+      new ConnectError('x', Code.Internal, undefined, undefined, broken('ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL')),
+    ],
+    ['a web server', new ConnectError('unsupported content type text/html', Code.Unknown)],
+    ['a web server without the page', new ConnectError('HTTP 404', Code.Unimplemented)],
+  ])('from %s says that no manager is there', (_what, error) => {
+    expect(answerError(error)).toMatchObject({
+      code: 'MANAGER_REFUSED',
+      message: 'what answers there does not speak the protocol of a manager, check address and port',
+    })
   })
 
   it('without a code is read from status and Docker’s text', () => {

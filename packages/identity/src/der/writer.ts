@@ -116,6 +116,8 @@ function writePair(out: Uint8Array, at: number, value: number): number {
 export function encodeTime(instant: number): Uint8Array<ArrayBuffer> {
   const time = new Date(instant)
   const year = time.getUTCFullYear()
+  // RFC 5280 has two digits for the years from 1950 to 2049 and four for the later ones.
+  if (!(year >= 1950 && year <= 9999)) throw new RangeError('the time of a certificate or a list is from 1950 to 9999')
   const long = year >= 2050
   const out = new Uint8Array(long ? 17 : 15)
   let at = writeHeader(out, 0, long ? GENERALIZED_TIME : UTC_TIME, out.length - 2)

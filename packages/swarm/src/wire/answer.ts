@@ -57,6 +57,18 @@ function* causeCodes(error: unknown): Generator<string, void, void> {
   }
 }
 
+// Node's words for "that was no TLS" and "no HTTP/2 here".
+const OTHER_TLS = /^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|.*NO_APPLICATION_PROTOCOL)$/
+// What the gRPC client says of an answer that is plain HTTP.
+const OTHER_HTTP = /^(?:unsupported content type|HTTP \d{3}$)/
+
+/** Whether something else than a manager answered, as far as that can be told. */
+function isOtherProtocol(error: ConnectError): boolean {
+  if (OTHER_HTTP.test(error.rawMessage)) return true
+  for (const code of causeCodes(error.cause)) if (OTHER_TLS.test(code)) return true
+  return false
+}
+
 const SILENT: ReadonlySet<Code> = new Set([Code.Unavailable, Code.DeadlineExceeded, Code.Canceled, Code.Aborted])
 
 /** Whether a failed call says that the manager does not know the method. */
@@ -74,6 +86,11 @@ function byStatus(error: ConnectError): SwarmError {
     return made('NODE_EVICTED', 'node has been removed from the cluster, join again as a new node')
   if (error.code === Code.NotFound)
     return made('SESSION_UNKNOWN', 'manager does not know this node or session, register again')
+  if (isOtherProtocol(error))
+    return made(
+      'MANAGER_REFUSED',
+      'what answers there does not speak the protocol of a manager, check address and port',
+    )
   return SILENT.has(error.code)
     ? made('MANAGER_UNREACHABLE', 'manager did not answer, check its address and that it runs')
     : made('MANAGER_REFUSED', 'manager refused the call, look into its log')
