@@ -14,6 +14,7 @@ import { targetOf, targetOptions } from './operator/target.ts'
 import { taskCommands } from './operator/task-commands.ts'
 import { tokenCommands } from './operator/token-commands.ts'
 import { ownCaOptions } from './own-ca.ts'
+import { print } from './print.ts'
 
 const operatorCommands: readonly OperatorCommand[] = [
   ...clusterCommands,
@@ -57,9 +58,23 @@ const USAGE = [
 function readOptions(args: readonly string[], options: NonNullable<ParseArgsConfig['options']>): Given {
   const end = args.indexOf('--')
   const mine = end < 0 ? args : args.slice(0, end)
+  const { values, positionals, tokens } = parse(mine, options)
+  const seen = new Set<string>()
+  for (const token of tokens) {
+    if (token.kind !== 'option' || options[token.name]?.multiple === true) continue
+    // Which of two values was meant is for nobody here to guess.
+    if (seen.has(token.name))
+      throw new OrchestratorError('USAGE', `the option --${token.name} is given twice; give it once`)
+    seen.add(token.name)
+  }
+  if (positionals.includes(''))
+    throw new OrchestratorError('USAGE', 'a word of the command is empty; is a variable not set?')
+  return { options: values as Given['options'], positionals, rest: end < 0 ? [] : args.slice(end + 1) }
+}
+
+function parse(args: readonly string[], options: NonNullable<ParseArgsConfig['options']>) {
   try {
-    const { values, positionals } = parseArgs({ args: [...mine], options, allowPositionals: true, strict: true })
-    return { options: values as Given['options'], positionals, rest: end < 0 ? [] : args.slice(end + 1) }
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true, tokens: true })
   } catch (error) {
     // Only the option's name is echoed, never a value that was given.
     const name = error instanceof Error ? /'(--?[a-z-]+)/.exec(error.message)?.[1] : undefined
@@ -73,6 +88,12 @@ function readOptions(args: readonly string[], options: NonNullable<ParseArgsConf
 const findCommand = (args: readonly string[]): OperatorCommand | undefined =>
   operatorCommands.find((command) => command.name.split(' ').every((word, at) => args[at] === word))
 
+/** What belongs to a task behind `--` is not for us. */
+const asksForHelp = (args: readonly string[]): boolean => {
+  const end = args.indexOf('--')
+  return (end < 0 ? args : args.slice(0, end)).some((word) => word === '--help' || word === '-h')
+}
+
 async function runOperator(command: OperatorCommand, args: readonly string[]): Promise<number> {
   const given = readOptions(args, {
     ...command.options,
@@ -85,12 +106,14 @@ async function runOperator(command: OperatorCommand, args: readonly string[]): P
   }
   const target = await targetOf(given)
   const call = await command.ask(given, readStandardInput)
-  const answer = await callManager(target, call).catch((error: unknown) => {
+  try {
+    const answer = await callManager(target, call)
+    await print(given.options['json'] === true ? JSON.stringify(answer) : command.show(answer as never))
+  } catch (error) {
     const unsure = command.showUnsure?.(call, codeOf(error)) ?? null
     if (unsure !== null) process.stderr.write(`${unsure}\n`)
     throw error
-  })
-  process.stdout.write(`${given.options['json'] === true ? JSON.stringify(answer) : command.show(answer as never)}\n`)
+  }
   return 0
 }
 
@@ -162,18 +185,22 @@ async function dispatch(args: readonly string[]): Promise<number> {
     const unlockKey = await readStandardInput(MAX_UNLOCK_INPUT_BYTES)
     const restored = await restoreManager(data, file, { unlockKey, etcd, signal: new AbortController().signal })
     const words = `cluster ${restored.clusterId}  node ${restored.nodeId}  up to entry ${restored.entries}`
-    process.stdout.write(`${options['json'] === true ? JSON.stringify(restored) : words}\n`)
+    await print(options['json'] === true ? JSON.stringify(restored) : words)
     return 0
   }
   if (args[0] === 'operator' && args[1] === 'request') {
     const { requestIdentity } = await import('./operator/remote/request.ts')
     return await requestIdentity(readOptions(args.slice(2), { identity: string, json: { type: 'boolean' } }))
   }
-  if (args[0] === 'help' || args[0] === '--help') {
-    process.stdout.write(`${USAGE}\n`)
+  if (args[0] === 'help' || args[0] === '--help' || args[0] === '-h') {
+    await print(USAGE)
     return 0
   }
   const command = findCommand(args)
+  if (command !== undefined && asksForHelp(args)) {
+    await print(`usage: leastwise-orchestrator ${command.usage}\n\n${command.summary}`)
+    return 0
+  }
   if (command === undefined) throw new OrchestratorError('USAGE', 'no such command; see leastwise-orchestrator help')
   return await runOperator(command, args.slice(command.name.split(' ').length))
 }

@@ -8,6 +8,8 @@ const MAX_TOKEN_FILE_CHARS = 256
 export function tokenFrom(given: Given): string {
   const token = textOf(given, 'token')
   const file = textOf(given, 'token-file')
+  if (token !== undefined && file !== undefined)
+    throw new OrchestratorError('USAGE', 'give the join token with --token or with --token-file, not with both')
   if (token !== undefined) return token
   if (file === undefined) {
     throw new OrchestratorError(

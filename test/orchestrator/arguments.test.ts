@@ -12,8 +12,9 @@ let stderr = ''
 beforeEach(() => {
   stdout = ''
   stderr = ''
-  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+  vi.spyOn(process.stdout, 'write').mockImplementation((chunk, ...rest) => {
     stdout += String(chunk)
+    for (const done of rest) if (typeof done === 'function') done()
     return true
   })
   vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => {
@@ -175,6 +176,46 @@ describe('an option that the command does not have', () => {
   })
 })
 
+describe('an option that is given twice', () => {
+  it.each([
+    ['token', 'create', 'worker', '--uses', '1', '--uses', MARK],
+    ['token', 'create', 'worker', '--ttl=1h', `--ttl=${MARK}`],
+    ['status', '--data', 'a', '--data', MARK],
+    ['status', '--json', '--json'],
+    ['worker', '--data', 'x', '--join', '127.0.0.1:1', '--token', MARK, '--token', 'b'],
+  ])('is refused, for nobody knows which one was meant: %s %s', async (...words) => {
+    expect((await ask(...words)).code).toBe(2)
+    expect(stderr).toMatch(/USAGE: the option --[a-z]+ is given twice; give it once/)
+    expect(stdout + stderr).not.toContain(MARK)
+  })
+
+  it('is taken where a list is meant, of labels that differ', async () => {
+    const words = ['secret', 'create', 'db', '--data', tempDir(), '--label', 'a=1', '--label']
+    expect((await ask(...words, 'a=2')).code).toBe(2)
+    expect(stderr).toContain('two labels have the same key')
+  })
+
+  it('as a token and as a file of it is refused as well', async () => {
+    const directory = join(tempDir(), 'data')
+    const words = ['--data', directory, '--join', '127.0.0.1:1', '--token', MARK, '--token-file', 'x']
+    expect((await ask('worker', ...words)).code).toBe(2)
+    expect(stderr).toContain('not with both')
+    expect(existsSync(directory)).toBe(false)
+  })
+})
+
+describe('a word that is empty', () => {
+  it.each([
+    ['node', 'rm', ''],
+    ['token', 'revoke', ''],
+    ['backup', ''],
+    ['secret', 'rm', ''],
+  ])('is refused before anyone is asked: %s %s', async (...words) => {
+    expect((await ask(...words, '--data', tempDir())).code).toBe(2)
+    expect(stderr).toContain('a word of the command is empty; is a variable not set?')
+  })
+})
+
 describe('the value of an option', () => {
   it.each([
     ['token create', ['token', 'create', MARK]],
@@ -243,8 +284,17 @@ describe('what is printed', () => {
     expect(stdout).toBe('')
   })
 
-  it('is the whole list of commands for help', async () => {
-    expect((await ask('help')).code).toBe(0)
+  it('is the usage of one command where its help is asked for, but not a task’s', async () => {
+    for (const flag of ['--help', '-h']) {
+      stdout = ''
+      expect((await ask('token', 'create', flag)).code).toBe(0)
+      expect(stdout).toMatch(/^usage: leastwise-orchestrator token create worker\|manager .*\n\nmake a join token/)
+    }
+    expect((await ask('task', 'run', '--data', tempDir(), '--node', 'abcd', '--', 'tool', '--help')).code).toBe(1)
+  })
+
+  it.each(['help', '--help', '-h'])('is the whole list of commands for %s', async (word) => {
+    expect((await ask(word)).code).toBe(0)
     for (const [name] of [...COMMANDS, ...READERS, ['task run', []] as const]) expect(stdout).toContain(`\n  ${name}`)
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThan(130)
   })

@@ -51,6 +51,7 @@ describe.concurrent('a manager under autolock', () => {
     const before = contentOf(join(data, 'state'))
 
     expect(answerOf<StatusAnswer>(await run(['status', '--data', data, '--json'])).state).toBe('locked')
+    expect(await run(['status', '--data', data])).toMatchObject({ code: 0, stdout: 'locked\n' })
     const commands = [
       'ca info',
       'autolock on',

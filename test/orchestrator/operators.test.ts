@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { appendFileSync, chmodSync, copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { clientContextOptions } from '@leastwise/identity/node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -172,6 +174,17 @@ describe('an operator from afar', () => {
     endpoint = await endpointOf(other)
     await expect(call(theirs, 'node/ls')).rejects.toThrowCode('MANAGER_NOT_RUNNING')
     endpoint = await endpointOf(manager)
+  })
+})
+
+describe('an address that takes connections and says nothing', () => {
+  it('is given up, since no manager proves itself there', { timeout: 30_000 }, async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const address = { host: '127.0.0.1', port: (silent.address() as AddressInfo).port }
+    const identity = readIdentityFile(await operator('zoe'), Date.now())
+    await expect(callManager({ address, identity }, { path: 'status' })).rejects.toThrowCode('MANAGER_NOT_RUNNING')
+    silent.close()
   })
 })
 

@@ -26,9 +26,22 @@ export interface OperatorCall {
 
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
+/** Somebody far away who has not proven to be the manager by then is given up. */
+const CONNECT_MS = 10_000
+
+class ConnectTimeoutError extends Error {
+  readonly code = 'ETIMEDOUT'
+}
+
 function notRunning(error: unknown, dataDirectory: string): unknown {
   const code = codeOf(error)
-  if (code !== 'ENOENT' && code !== 'ECONNREFUSED' && code !== 'EACCES') return error
+  if (code === 'ECONNRESET' || code === 'EPIPE')
+    return new OrchestratorError(
+      'ANSWER_LOST',
+      `the manager in ${dataDirectory} ended before it answered; it may have done what it was asked, so look before you ask again`,
+      { cause: error },
+    )
+  if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'ECONNREFUSED' && code !== 'EACCES') return error
   return code === 'EACCES'
     ? new OrchestratorError(
         'DATA_DIRECTORY_FOREIGN',
@@ -84,12 +97,23 @@ export async function callManager<Answer>(target: string | RemoteManager, call: 
         response.on('end', () => {
           resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') })
         })
-        response.on('error', reject)
+        response.on('error', (error) => {
+          reject(asError(failure(error)))
+        })
       },
     )
     sent.on('error', (error) => {
       reject(asError(failure(error)))
     })
+    if (typeof target !== 'string')
+      sent.on('socket', (socket) => {
+        // The time until it has proven itself; how long a command then takes is its own matter.
+        const limit = setTimeout(() => socket.destroy(new ConnectTimeoutError()), CONNECT_MS)
+        for (const end of ['secureConnect', 'close'])
+          socket.once(end, () => {
+            clearTimeout(limit)
+          })
+      })
     sent.end(body)
   })
   const answer = JSON.parse(text.text) as {

@@ -40,7 +40,9 @@ export const clusterCommands: readonly OperatorCommand[] = [
     summary: 'say whether the manager is ready, locked, or read-only after a write that failed',
     positionals: 0,
     ask: () => ({ path: 'status' }),
-    show: (status) => `${status.state}  cluster ${status.clusterId}  node ${status.nodeId}  at ${status.address}`,
+    // Before it is unlocked a manager does not know the rest.
+    show: ({ state, clusterId, nodeId, address }) =>
+      clusterId === '' ? state : `${state}  cluster ${clusterId}  node ${nodeId}  at ${address}`,
   }),
   command<CaAnswer>({
     name: 'ca info',

@@ -7,13 +7,14 @@ import { instant, table } from './table.ts'
 const MAX_INPUT_BYTES = 512_000
 
 function parseLabels(labels: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    labels.map((label) => {
-      const at = label.indexOf('=')
-      if (at < 1) throw new OrchestratorError('USAGE', 'a label is written KEY=VALUE')
-      return [label.slice(0, at), label.slice(at + 1)]
-    }),
-  )
+  const pairs = labels.map((label) => {
+    const at = label.indexOf('=')
+    if (at < 1) throw new OrchestratorError('USAGE', 'a label is written KEY=VALUE')
+    return [label.slice(0, at), label.slice(at + 1)] as const
+  })
+  if (new Set(pairs.map(([key]) => key)).size < pairs.length)
+    throw new OrchestratorError('USAGE', 'two labels have the same key; give each key once')
+  return Object.fromEntries(pairs)
 }
 
 export const secretCommands: readonly OperatorCommand[] = [

@@ -9,6 +9,8 @@ import { issuerInForce } from '../root/issuer-in-force.ts'
 
 /** A day: whoever goes by the list fetches a new one every few hours. */
 const CRL_LIFE_MS = 86_400_000
+/** A list that is older than that protects nobody, and the calendar of certificates ends with the year 9999. */
+const MAX_CRL_LIFE_MS = 3_650 * CRL_LIFE_MS
 /** Readers whose clocks are a little behind must not find the list to be of tomorrow. */
 const BACKDATE_MS = 300_000
 
@@ -30,7 +32,8 @@ export function evictionOperations({ store, now, keeper }: OperationContext): Re
     },
     'cluster/crl': async (request): Promise<CrlAnswer> => {
       const lifeMs = wholeNumberOrNull(request.body(), 'lifeMs') ?? CRL_LIFE_MS
-      if (lifeMs === 0) throw new OrchestratorError('USAGE', 'a list is good for longer than that')
+      if (lifeMs === 0 || lifeMs > MAX_CRL_LIFE_MS)
+        throw new OrchestratorError('USAGE', 'a list is good for a second to ten years')
       const state = store.state()
       const authority = await issuerInForce(
         foundedCluster(state),

@@ -1,4 +1,5 @@
 import { OrchestratorError } from '../../errors.ts'
+import { print } from '../../print.ts'
 import { type Given, textOf } from '../command.ts'
 import { createIdentityFile } from './identity-file.ts'
 
@@ -8,6 +9,6 @@ export async function requestIdentity(given: Given): Promise<number> {
   if (path === undefined || given.positionals.length > 0 || given.rest.length > 0)
     throw new OrchestratorError('USAGE', 'usage: leastwise-orchestrator operator request --identity FILE')
   const csr = await createIdentityFile(path)
-  process.stdout.write(given.options['json'] === true ? `${JSON.stringify({ csr })}\n` : csr)
+  await print(given.options['json'] === true ? JSON.stringify({ csr }) : csr.trimEnd())
   return 0
 }
