@@ -12,7 +12,17 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { answerOf, contentOf, isRoot, NOBODY, noOrdinaryUser, refusalCode, run, Sandbox } from './cluster-processes.ts'
+import {
+  answerOf,
+  contentOf,
+  deliveryRoots,
+  isRoot,
+  NOBODY,
+  noOrdinaryUser,
+  refusalCode,
+  run,
+  Sandbox,
+} from './cluster-processes.ts'
 
 const managerAt = (data: string, listen = '127.0.0.1:0'): readonly string[] => [
   'manager',
@@ -228,6 +238,16 @@ describe.concurrent('a full disk', () => {
 })
 
 describe.concurrent('a worker that cannot start', () => {
+  it('for a file that it cannot read leaves nothing on tmpfs', async () => {
+    await using sandbox = new Sandbox()
+    const manager = await sandbox.manager()
+    const { data, nodeId, process } = await sandbox.worker(manager, 'worker')
+    await process.kill('SIGTERM')
+    mkdirSync(join(data, 'recovery.key'), { mode: 0o700 })
+    expect(refusalCode(await run(workerAt(data)))).toBe('KEY_FILE_UNSAFE')
+    expect(deliveryRoots(nodeId)).toEqual([])
+  })
+
   it('has no token, or a file of it that cannot be read', async () => {
     await using sandbox = new Sandbox()
     expect(refusalCode(await run(workerAt(sandbox.path('data'))))).toBe('TOKEN_NEEDED')

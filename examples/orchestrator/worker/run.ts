@@ -134,9 +134,15 @@ export async function runWorker(given: Given): Promise<number> {
     })
     const managersFile = join(data, 'managers.json')
     const recoveryPath = join(data, 'recovery.key')
-    const recoveryFile = await openKeyFile(recoveryPath)
-    const recoveryKey = await loadRecoveryKey(recoveryFile)
-    const evictions = await openEvictions(data, credentials, announce)
+    const kept = async () => {
+      const recoveryFile = await openKeyFile(recoveryPath)
+      const recoveryKey = await loadRecoveryKey(recoveryFile)
+      return { recoveryFile, recoveryKey, evictions: await openEvictions(data, credentials, announce) }
+    }
+    const { recoveryFile, recoveryKey, evictions } = await kept().catch(async (error: unknown) => {
+      await place.mount.remove()
+      throw error
+    })
     let evicted = false
     let ownKey = credentials.privateKey
     let service: NodeService | null = null
