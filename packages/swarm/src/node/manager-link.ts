@@ -1,5 +1,6 @@
 import type { SecureClientSessionOptions } from 'node:http2'
-import { checkServerIdentity, type PeerCertificate } from 'node:tls'
+import { isIP } from 'node:net'
+import { checkServerIdentity, connect, type PeerCertificate } from 'node:tls'
 import { type Client, createClient, type Transport } from '@connectrpc/connect'
 import { createGrpcTransport } from '@connectrpc/connect-node'
 import { anonymousContextOptions, clientContextOptions } from '@leastwise/identity/node'
@@ -14,6 +15,7 @@ import { Recovery } from '../gen/leastwise/v1/recovery_pb.ts'
 import { answerError } from '../wire/answer.ts'
 import { MAX_ANSWER_BYTES, MAX_BOOTSTRAP_ANSWER_BYTES } from '../wire/limits.ts'
 import { ClientSession } from './client-session.ts'
+import { keptAlive } from './keep-alive.ts'
 
 /** Deadline of a short call, in milliseconds; Docker's nodes wait as long. */
 export const CALL_TIMEOUT_MS = 5000
@@ -83,8 +85,12 @@ function sessionOptions(trust: LinkTrust): SecureClientSessionOptions {
  * @throws {@link SwarmError} `ADDRESS_MALFORMED`
  */
 export function openManagerLink(address: string, trust: LinkTrust): ManagerLink {
-  const baseUrl = `https://${formatManagerAddress(parseManagerAddress(address))}`
-  const sessionManager = new ClientSession(baseUrl, {}, sessionOptions(trust))
+  const where = parseManagerAddress(address)
+  const baseUrl = `https://${formatManagerAddress(where)}`
+  const options = sessionOptions(trust)
+  const servername = isIP(where.host) === 0 ? where.host : ''
+  const createConnection = () => keptAlive(connect({ servername, ...options, ...where }))
+  const sessionManager = new ClientSession(baseUrl, {}, { ...options, createConnection })
   const transport: Transport = createGrpcTransport({
     baseUrl,
     sessionManager,

@@ -12,6 +12,7 @@ import type { Authorizer, PeerIdentity } from '@leastwise/identity'
 import { dangerouslyExposeManagerToTheInternet, isExposedConnection } from '@leastwise/identity/node'
 import { createRequestHandler } from './adapter.ts'
 import { acceptWithoutAlpn } from './alpn.ts'
+import { keptAlive } from './keep-alive.ts'
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from './limits.ts'
 
 /** What {@link createSwarmServer} works with. */
@@ -111,7 +112,7 @@ export function createSwarmServer(options: SwarmServerOptions): SwarmServer {
         return
       }
       perAddress.set(address, open + 1)
-      sockets.add(socket)
+      sockets.add(keptAlive(socket))
       socket.once('close', () => {
         sockets.delete(socket)
         const left = (perAddress.get(address) ?? 1) - 1
