@@ -1,6 +1,7 @@
 import type { TaskState, TaskStatusUpdate } from '@leastwise/swarm'
 import { describe, expect, it } from 'vitest'
 import { createStatusBoard } from '../../examples/orchestrator/worker/status-board.ts'
+import { isCollected } from '../support/garbage.ts'
 
 const update = (taskId: string, state: TaskState): TaskStatusUpdate => ({
   taskId,
@@ -100,5 +101,25 @@ describe('the status board of a worker', () => {
       await waiting
     }
     expect(listeners).toBe(0)
+  })
+
+  it('keeps nothing of a task that it was told to forget, however long the session lasts', async () => {
+    const board = createStatusBoard()
+    const stop = new AbortController()
+    const updates = board.updates({ signal: stop.signal })
+    const sendOne = async (taskId: string): Promise<WeakRef<object>> => {
+      const sent = update(taskId, 'complete')
+      board.post(sent)
+      await updates.next()
+      board.forget(taskId)
+      return new WeakRef(sent)
+    }
+    const sent = await sendOne('a')
+    // The latest may still be in the hands of whoever waits for the next.
+    await sendOne('b')
+    const waiting = updates.next()
+    expect(await isCollected(sent)).toBe(true)
+    stop.abort()
+    await waiting
   })
 })

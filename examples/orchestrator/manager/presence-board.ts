@@ -7,6 +7,8 @@ export interface PresenceBoard {
   readonly get: (nodeId: string) => NodePresence | undefined
   /** What this manager sees itself. */
   readonly set: (nodeId: string, presence: NodePresence) => void
+  /** The node is no member any more. */
+  readonly forget: (nodeId: string) => void
   /** Those that are connected to this manager. */
   readonly here: () => readonly string[]
   /** What another manager says it has; null when it says nothing any more. */
@@ -20,6 +22,10 @@ export function createPresenceBoard(): PresenceBoard {
   const others = new Map<string, ReadonlySet<string>>()
   const sleepers = new Set<() => void>()
   let changes = 0
+  const tell = (): void => {
+    changes += 1
+    for (const wake of [...sleepers]) wake()
+  }
   const here = (): readonly string[] =>
     [...own].flatMap(([nodeId, presence]) => (presence === 'ready' ? [nodeId] : [])).sort()
   return {
@@ -29,8 +35,10 @@ export function createPresenceBoard(): PresenceBoard {
         : own.get(nodeId),
     set: (nodeId, presence) => {
       own.set(nodeId, presence)
-      changes += 1
-      for (const wake of [...sleepers]) wake()
+      tell()
+    },
+    forget: (nodeId) => {
+      if (own.delete(nodeId)) tell()
     },
     here,
     elsewhere: (managerId, nodes) => {

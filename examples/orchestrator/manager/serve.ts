@@ -37,6 +37,7 @@ import { renewOwn } from './issuing/renew-own.ts'
 import { keepLivesShort } from './issuing/shortening.ts'
 import { listen } from './listen.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
+import { forgetPresence } from './membership/forget-presence.ts'
 import { createIdentifying } from './membership/identify.ts'
 import { recoveryOperations } from './membership/recovery-operations.ts'
 import { roleOperations } from './membership/role-operations.ts'
@@ -244,12 +245,23 @@ export async function serveCluster(
 
   const background = engine.background({ store, issuing, announce, now }, { signal: stop.signal })
   const watching = watchMembership({ store, nodeId, signal: stop.signal, recheck: () => swarm.recheck().length })
+  const leaving = forgetPresence({ store, presence, signal: stop.signal })
   const signing = issuing.run(stop.signal)
   const sharing = engine.sharePresence({ store, presence, announce }, { signal: stop.signal })
   const issuer = own?.run(stop.signal) ?? Promise.resolve()
   const helping = signForManagers({ store, keeper: outside, issuing, now, announce }, stop.signal)
   const forgetting = forgetEnded({ store, now, sleep: systemClock.sleep, announce }, stop.signal)
-  for (const work of [background, watching, signing, sharing, issuer, helping, forgetting, pushing.run(stop.signal)])
+  for (const work of [
+    background,
+    watching,
+    leaving,
+    signing,
+    sharing,
+    issuer,
+    helping,
+    forgetting,
+    pushing.run(stop.signal),
+  ])
     work.catch((error: unknown) => {
       if (!stop.signal.aborted) fail(error)
     })

@@ -46,7 +46,7 @@ export interface SwarmManagerOptions {
   readonly issuing: Issuing
   /** The addresses that nodes are told; never empty. */
   readonly managers: () => ManagerList
-  readonly presence: Pick<PresenceBoard, 'set'>
+  readonly presence: Pick<PresenceBoard, 'forget' | 'set'>
   readonly now: () => number
 }
 
@@ -211,7 +211,9 @@ export function createSwarmManager({ store, issuing, managers, presence, now }: 
     recovery: createRecovering({ store, issuing, now }),
 
     presence: (nodeId, seen) => {
-      presence.set(nodeId, seen)
+      // Thrown out, a node loses its session a moment later.
+      if (nodeOf(store.state().membership, nodeId) === null) presence.forget(nodeId)
+      else presence.set(nodeId, seen)
     },
   }
 }

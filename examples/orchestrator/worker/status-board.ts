@@ -24,11 +24,12 @@ export function createStatusBoard(): StatusBoard {
       newest.delete(taskId)
     },
     updates: async function* ({ signal }) {
-      const sent = new Map<string, TaskStatusUpdate>()
+      // Weak: a session may last for months, and what it sent of tasks that are gone is of no use.
+      const sent = new WeakSet<TaskStatusUpdate>()
       while (!signal.aborted) {
-        const news = [...newest.values()].filter((update) => sent.get(update.taskId) !== update)
+        const news = [...newest.values()].filter((update) => !sent.has(update))
         if (news.length > 0) {
-          for (const update of news) sent.set(update.taskId, update)
+          for (const update of news) sent.add(update)
           yield news
           continue
         }

@@ -70,7 +70,7 @@ const isReachable = (nodeId: string, self: string, presence: Pick<PresenceBoard,
 export function createRotationDriver(options: RotationDriverOptions): RotationDriver {
   const { nodeId: self, clusterId, store, keys, presence, load, renewSelf, adopt, recheck, now, announce } = options
   const open = new Set<TLSSocket>()
-  let fresh: TLSSocket[] = []
+  const fresh = new Set<TLSSocket>()
   let aim = 0
   const roster = createRotationRoster({ isReachable: (nodeId) => isReachable(nodeId, self, presence) })
   const members = (state: ClusterState): RotationMembers => roster.of(state.membership)
@@ -82,8 +82,8 @@ export function createRotationDriver(options: RotationDriverOptions): RotationDr
 
   /** What was presented since the last look; after a change of the aim, what all open connections were opened with. */
   const presented = async (authority: FoundedAuthority): Promise<readonly RootObservation[]> => {
-    const sockets = authority.rotation?.aim === aim ? fresh : [...open]
-    fresh = []
+    const sockets = [...(authority.rotation?.aim === aim ? fresh : open)]
+    fresh.clear()
     aim = authority.rotation?.aim ?? 0
     const trust = { roots: rotationRootsOf(authority), clusterId, now: now() }
     const seen: RootObservation[] = []
@@ -177,9 +177,13 @@ export function createRotationDriver(options: RotationDriverOptions): RotationDr
     saw: (socket) => {
       if (open.has(socket)) return
       open.add(socket)
-      fresh.push(socket)
-      socket.once('close', () => open.delete(socket))
-      if (foundedCluster(store.state()).rotation === null) fresh = []
+      fresh.add(socket)
+      socket.once('close', () => {
+        open.delete(socket)
+        // Nobody may look for days: while a rotation finishes, old join tokens are waited for and nothing else.
+        fresh.delete(socket)
+      })
+      if (foundedCluster(store.state()).rotation === null) fresh.clear()
     },
     run: async (signal) => {
       while (!signal.aborted) {
