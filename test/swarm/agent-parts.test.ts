@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { formatManagerAddress, parseManagerAddress } from '@leastwise/swarm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -6,6 +7,7 @@ import { nextSessionBackoff, statusPollBackoff, unitOf } from '../../packages/sw
 import { createEventQueue } from '../../packages/swarm/src/agent/event-queue.ts'
 import { firstOf } from '../../packages/swarm/src/agent/first-of.ts'
 import { createManagerPool } from '../../packages/swarm/src/agent/manager-pool.ts'
+import { isCollected } from '../support/garbage.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
 describe('backoff', () => {
@@ -111,6 +113,20 @@ describe('waiting', () => {
     controller.abort(reason)
     await expect(reading).rejects.toBe(reason)
     await expect(held).rejects.toBe(reason)
+  })
+
+  it('keeps nothing of what has passed through, and no listener, however long the stream lasts', async () => {
+    async function* source() {
+      for (;;) yield await Promise.resolve({ value: new Uint8Array(8) })
+    }
+    const { signal } = new AbortController()
+    const reading = until(source(), signal)
+    const takeOne = async (): Promise<WeakRef<object>> => new WeakRef((await reading.next()).value!)
+    const taken = await takeOne()
+    await takeOne()
+    expect(await isCollected(taken)).toBe(true)
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+    await reading.return()
   })
 
   it('on a linked signal ends with any parent, and leaves none of them a listener', () => {

@@ -62,11 +62,11 @@ export function linkSignals(...parents: readonly AbortSignal[]): LinkedSignal {
 /** Passes values on until the source ends or the signal aborts, even when the source does not heed the signal. */
 export async function* until<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T, void, void> {
   const iterator = source[Symbol.asyncIterator]()
-  using abortion = onAbort(signal)
   let ended = false
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), abortion.aborted])
+      // Each wait is a race of its own: a promise that lasts as long as the stream would hold every value that ever won against it.
+      const next = await within(iterator.next(), signal)
       if (next.done === true) {
         ended = true
         return
