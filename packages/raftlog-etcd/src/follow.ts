@@ -4,6 +4,7 @@ import { readFrames } from './frame-reader.ts'
 import { type JoinedSignal, joinSignals } from './joined-signal.ts'
 import type { KnownHead, LogView } from './log-view.ts'
 import { loadSnapshot } from './maintenance.ts'
+import { type Patience, patienceFor } from './patience.ts'
 import type { FollowStep } from './shared-log.ts'
 
 /** A silent watch is not believed for longer: the head is read again. */
@@ -23,11 +24,10 @@ function watchHead(view: LogView, signal: AbortSignal): HeadWatch {
   let control = new AbortController()
   let joined: JoinedSignal | null = null
   let changes: AsyncIterator<WatchAnswer> | null = null
-  let pending: Promise<IteratorResult<WatchAnswer>> | null = null
+  let pending: Patience<IteratorResult<WatchAnswer>> | null = null
 
   const stop = (): void => {
     control.abort(new EtcdLogError('ETCD_UNREACHABLE', 'watch was given up'))
-    pending?.catch(() => undefined)
     control = new AbortController()
     changes = null
     pending = null
@@ -40,14 +40,16 @@ function watchHead(view: LogView, signal: AbortSignal): HeadWatch {
 
   /** The newest head that the watch told of, or that is known by now; null if nothing was heard for too long. */
   const told = async (head: KnownHead): Promise<KnownHead | null> => {
-    if (view.head().record.change > head.record.change) return view.head()
+    const newer = (): KnownHead | null => (view.head().record.change > head.record.change ? view.head() : null)
+    const known = newer()
+    if (known !== null) return known
     changes ??= begin(head.seenAt + 1n)
-    pending ??= changes.next()
+    pending ??= patienceFor(changes.next())
     const waiting = new AbortController()
     let tell = (): void => undefined
-    const learned = new Promise<'learned'>((resolve) => {
+    const learned = new Promise<null>((resolve) => {
       tell = () => {
-        resolve('learned')
+        resolve(null)
       }
     })
     using _listening = view.onHead(() => {
@@ -57,9 +59,8 @@ function watchHead(view: LogView, signal: AbortSignal): HeadWatch {
       // The end of the watch ends this wait as well, so it needs no signal but its own.
       const idle = clock.sleep(RECHECK_MS, { signal: waiting.signal }).then(() => null)
       idle.catch(() => undefined)
-      const next = await Promise.race([pending, idle, learned])
-      if (next === null) return null
-      if (next === 'learned') return view.head()
+      const next = await pending(Promise.race([idle, learned]))
+      if (next === null) return newer()
       pending = null
       if (next.done === true) throw new EtcdLogError('ETCD_UNREACHABLE', 'watch ended')
       const { events, revision } = next.value
