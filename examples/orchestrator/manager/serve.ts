@@ -24,10 +24,9 @@ import { createSwarmServer } from '@leastwise/swarm/node'
 import { type Address, formatAddress } from '../address.ts'
 import type { Announce } from '../announce.ts'
 import { codeOf, OrchestratorError } from '../errors.ts'
-import { backupOperations } from './backup/backup-operations.ts'
-import { evictionOperations } from './eviction/eviction-operations.ts'
 import { forgetEnded } from './eviction/forgetting.ts'
 import { createPushing } from './eviction/pushing.ts'
+import { findOperation } from './find-operation.ts'
 import { createOwnIssuer } from './intermediate/own-issuer.ts'
 import { signForManagers } from './intermediate/sign-for-managers.ts'
 import type { IssueFrom } from './issuing/issue-from.ts'
@@ -39,23 +38,16 @@ import { listen } from './listen.ts'
 import type { ManagerIdentity } from './manager-keys.ts'
 import { forgetPresence } from './membership/forget-presence.ts'
 import { createIdentifying } from './membership/identify.ts'
-import { recoveryOperations } from './membership/recovery-operations.ts'
-import { roleOperations } from './membership/role-operations.ts'
 import { createStanding } from './membership/standing.ts'
 import { watchMembership } from './membership/watch-membership.ts'
-import { clusterOperations } from './operations.ts'
 import type { Operation } from './operator-server.ts'
 import { createPresenceBoard } from './presence-board.ts'
-import { operatorOperations } from './remote/operator-operations.ts'
 import { type OperatorEndpoint, serveOperators } from './remote/serve-operators.ts'
 import { externalKeeper } from './root/external-ca/external-keeper.ts'
 import { checkFitsLog } from './root/external-ca/fits-log.ts'
 import type { ExternalCaSettings } from './root/external-ca/settings.ts'
 import type { SigningKeeper } from './root/root-keeper.ts'
-import { rootOperations } from './root/root-operations.ts'
 import { createRotationDriver } from './root/rotation-driver.ts'
-import { secretOperations, taskOperations } from './secret-and-task-operations.ts'
-import { bundleOperations } from './spiffe/bundle-operation.ts'
 import { createSwarmManager } from './swarm-manager.ts'
 import type { Opened } from './unlocking.ts'
 
@@ -281,36 +273,15 @@ export async function serveCluster(
     adopt,
     recheck: () => swarm.recheck().length,
   }
-  const operations: Record<string, Operation> = {
-    ...clusterOperations(context),
-    ...secretOperations(context),
-    ...taskOperations(context),
-    ...rootOperations(context, issuing, stop.signal),
-    ...bundleOperations(context),
-    ...recoveryOperations(context),
-    ...roleOperations(context),
-    ...evictionOperations(context),
-    ...operatorOperations(context),
-    ...backupOperations(context),
-  }
-  /** Whichever manager is asked, an operator sees what any of them has acknowledged. */
-  const fresh =
-    (operation: Operation): Operation =>
-    async (request) => {
-      await store.upToDate()
-      return await operation(request)
-    }
+  const find = findOperation(context, stop.signal)
   let endpoint: OperatorEndpoint | null = null
   return {
     address,
     isReadOnly: () => isReadOnly,
-    find: (path) => {
-      const operation = Object.hasOwn(operations, path) ? operations[path] : undefined
-      return operation === undefined ? undefined : fresh(operation)
-    },
-    serveOperators: async (at, find) => {
+    find,
+    serveOperators: async (at, offered) => {
       const trust = (): OperatorTrust => ({ roots: trustedRoots(), clusterId, now: now() })
-      endpoint = await serveOperators(at, find, { tls, trust, store, announce })
+      endpoint = await serveOperators(at, offered, { tls, trust, store, announce })
       return endpoint.address
     },
     close: async () => {
