@@ -3,9 +3,9 @@ import { nodeCipherSuite } from '@leastwise/raftlog/node'
 import { createMemberKey } from '@leastwise/raftlog-etcd'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeEntries, encodeEntries } from '../../packages/raftlog-etcd/src/frame-body.ts'
-import { decodeHead, encodeHead, type HeadRecord } from '../../packages/raftlog-etcd/src/head-record.ts'
-import { openSealed, sealTo } from '../../packages/raftlog-etcd/src/member-key.ts'
+import { decodeEntries, encodeEntries } from '../../packages/raftlog-etcd/src/frames/frame-body.ts'
+import { decodeHead, encodeHead, type HeadRecord } from '../../packages/raftlog-etcd/src/head/head-record.ts'
+import { openSealed, sealTo } from '../../packages/raftlog-etcd/src/keys/member-key.ts'
 import {
   checkPin,
   dataKey,
@@ -14,14 +14,14 @@ import {
   pinOf,
   type Roster,
   vouchFor,
-} from '../../packages/raftlog-etcd/src/roster.ts'
+} from '../../packages/raftlog-etcd/src/keys/roster.ts'
 import {
   decodeValue,
   openValue,
   sealValue,
   VALUE_KIND,
   type ValueContext,
-} from '../../packages/raftlog-etcd/src/sealed-value.ts'
+} from '../../packages/raftlog-etcd/src/keys/sealed-value.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
 const suite = nodeCipherSuite

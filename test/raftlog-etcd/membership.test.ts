@@ -2,8 +2,8 @@ import { type CipherSuite, dekId } from '@leastwise/raftlog'
 import { nodeCipherSuite } from '@leastwise/raftlog/node'
 import { type EtcdClient, openMemberKey, openSharedLog } from '@leastwise/raftlog-etcd'
 import { describe, expect, it } from 'vitest'
-import { openRoster } from '../../packages/raftlog-etcd/src/roster.ts'
-import { decodeValue } from '../../packages/raftlog-etcd/src/sealed-value.ts'
+import { openRoster } from '../../packages/raftlog-etcd/src/keys/roster.ts'
+import { decodeValue } from '../../packages/raftlog-etcd/src/keys/sealed-value.ts'
 import { CLUSTER, LOG, readAll, testCluster, utf8 } from './etcd-support.ts'
 
 const call = { signal: new AbortController().signal }

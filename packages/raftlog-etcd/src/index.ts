@@ -1,5 +1,5 @@
-export { LEADERSHIP_TTL_MS, MAX_LEADERSHIP_TTL_MS, MIN_LEADERSHIP_TTL_MS } from './campaign.ts'
 export { ETCD_LOG_ERROR_CODES, EtcdLogError, type EtcdLogErrorCode } from './errors.ts'
+export { LEADERSHIP_TTL_MS, MAX_LEADERSHIP_TTL_MS, MIN_LEADERSHIP_TTL_MS } from './etcd/campaign.ts'
 export type {
   CallOptions,
   Compare,
@@ -13,11 +13,11 @@ export type {
   TxnRequest,
   WatchAnswer,
   WatchEvent,
-} from './etcd.ts'
-export { createMemberKey, type MemberKey, openMemberKey } from './member-key.ts'
-export { MAX_REQUEST_BYTES, type MemoryEtcd, type MemoryEtcdOptions, memoryEtcd } from './memory-etcd.ts'
+} from './etcd/etcd.ts'
+export { MAX_REQUEST_BYTES, type MemoryEtcd, type MemoryEtcdOptions, memoryEtcd } from './etcd/memory-etcd.ts'
+export { createMemberKey, type MemberKey, openMemberKey } from './keys/member-key.ts'
+export { MAX_MEMBERS } from './keys/roster.ts'
 export { createSharedLog, openSharedLog } from './open-shared-log.ts'
-export { MAX_MEMBERS } from './roster.ts'
 export type {
   CampaignOptions,
   FollowOptions,

@@ -1,11 +1,10 @@
 import { type CipherSuite, type Clock, FRAME_TYPE, RaftLogError, type RandomSource } from '@leastwise/raftlog'
 import { sameBytes } from './byte-fields.ts'
-import type { EtcdClient, KeyValue, Operation } from './etcd.ts'
-import { decodeHead, encodeHead, type HeadRecord } from './head-record.ts'
-import { damaged, missing, rolledBack } from './log-refusals.ts'
-import type { MemberKey } from './member-key.ts'
-import type { Places } from './places.ts'
-import { checkPin, openRoster, pinOf, type Roster } from './roster.ts'
+import type { EtcdClient, KeyValue, Operation } from './etcd/etcd.ts'
+import { decodeHead, encodeHead, type HeadRecord } from './head/head-record.ts'
+import type { Places } from './head/places.ts'
+import type { MemberKey } from './keys/member-key.ts'
+import { checkPin, openRoster, pinOf, type Roster } from './keys/roster.ts'
 import {
   type ClearValue,
   decodeValue,
@@ -17,7 +16,8 @@ import {
   type ValueContext,
   type ValueKind,
   type ValuePlace,
-} from './sealed-value.ts'
+} from './keys/sealed-value.ts'
+import { damaged, missing, rolledBack } from './log-refusals.ts'
 import { closedLog } from './shared-rules.ts'
 
 /** A head as etcd holds it. */

@@ -1,14 +1,13 @@
 import type { Entry, EntryRange, SealedLog } from '@leastwise/raftlog'
-import { appender } from './appender.ts'
-import { campaign, LEADERSHIP_TTL_MS } from './campaign.ts'
-import { admit, type RotationWork, rotate } from './cluster-keys.ts'
-import { followLog } from './follow.ts'
-import { readFrames } from './frame-reader.ts'
-import type { HeadRecord } from './head-record.ts'
+import { campaign, LEADERSHIP_TTL_MS } from './etcd/campaign.ts'
+import { appender } from './frames/appender.ts'
+import { followLog } from './frames/follow.ts'
+import { readFrames } from './frames/frame-reader.ts'
+import type { HeadRecord } from './head/head-record.ts'
 import { joinSignals } from './joined-signal.ts'
+import { admit, type RotationWork, rotate } from './keys/cluster-keys.ts'
+import { pinOf } from './keys/roster.ts'
 import type { LogView } from './log-view.ts'
-import { compactLog, loadSnapshot, overtaken, putSnapshot } from './maintenance.ts'
-import { pinOf } from './roster.ts'
 import type { FollowStep, KeyPin, LogHead, SharedLog } from './shared-log.ts'
 import {
   checkCompaction,
@@ -19,6 +18,7 @@ import {
   closedLog,
   notShared,
 } from './shared-rules.ts'
+import { compactLog, loadSnapshot, overtaken, putSnapshot } from './snapshots/maintenance.ts'
 
 function headOf({ last }: HeadRecord): LogHead {
   return { index: last.index, term: last.term, frames: last.frames, tag: new Uint8Array(last.tag) }

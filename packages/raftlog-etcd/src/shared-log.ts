@@ -9,8 +9,8 @@ import type {
   Snapshot,
   SnapshotSource,
 } from '@leastwise/raftlog'
-import type { CallOptions, EtcdClient } from './etcd.ts'
-import type { MemberKey } from './member-key.ts'
+import type { CallOptions, EtcdClient } from './etcd/etcd.ts'
+import type { MemberKey } from './keys/member-key.ts'
 
 /** Options of {@link SharedLog.append}. */
 export interface SharedAppendOptions extends Omit<AppendOptions, 'state'> {

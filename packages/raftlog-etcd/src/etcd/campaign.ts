@@ -1,8 +1,8 @@
 import type { Clock } from '@leastwise/raftlog'
-import { EtcdLogError } from './errors.ts'
+import { EtcdLogError } from '../errors.ts'
+import { joinSignals, onAbort } from '../joined-signal.ts'
+import type { Leadership } from '../shared-log.ts'
 import type { EtcdClient } from './etcd.ts'
-import { joinSignals, onAbort } from './joined-signal.ts'
-import type { Leadership } from './shared-log.ts'
 
 /** Lease of a leader that does not ask for another one. */
 export const LEADERSHIP_TTL_MS = 10_000

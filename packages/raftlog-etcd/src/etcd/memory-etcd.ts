@@ -1,5 +1,5 @@
 import type { Clock } from '@leastwise/raftlog'
-import { EtcdLogError } from './errors.ts'
+import { EtcdLogError } from '../errors.ts'
 import type { EtcdClient, KeyRange, TxnRequest, WatchAnswer } from './etcd.ts'
 import { keyHistory } from './key-history.ts'
 

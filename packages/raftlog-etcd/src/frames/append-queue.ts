@@ -1,13 +1,13 @@
 import { type Appended, FRAME_TYPE, MAX_FRAME_ENTRIES } from '@leastwise/raftlog'
-import { sameBytes } from './byte-fields.ts'
-import { EtcdLogError } from './errors.ts'
-import type { Compare } from './etcd.ts'
+import { sameBytes } from '../byte-fields.ts'
+import { EtcdLogError } from '../errors.ts'
+import type { Compare } from '../etcd/etcd.ts'
+import { changeHead, type HeadChange } from '../head/head-changes.ts'
+import { decodeValue, VALUE_KIND } from '../keys/sealed-value.ts'
+import type { KnownHead, LogView } from '../log-view.ts'
+import type { Leadership } from '../shared-log.ts'
+import { MAX_SHARED_APPEND_BYTES } from '../shared-rules.ts'
 import { ENTRY_OVERHEAD_BYTES, encodeEntries } from './frame-body.ts'
-import { changeHead, type HeadChange } from './head-changes.ts'
-import type { KnownHead, LogView } from './log-view.ts'
-import { decodeValue, VALUE_KIND } from './sealed-value.ts'
-import type { Leadership } from './shared-log.ts'
-import { MAX_SHARED_APPEND_BYTES } from './shared-rules.ts'
 
 /** An append that waits. */
 export interface Job {

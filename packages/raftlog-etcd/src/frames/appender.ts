@@ -1,10 +1,10 @@
 import type { Appended } from '@leastwise/raftlog'
+import { EtcdLogError } from '../errors.ts'
+import { joinSignals } from '../joined-signal.ts'
+import type { LogView } from '../log-view.ts'
+import type { SharedAppendOptions } from '../shared-log.ts'
+import { checkEntries, checkIndex, checkTerm, closedLog } from '../shared-rules.ts'
 import { appendGroup, conflict, copied, type Job, takeGroup } from './append-queue.ts'
-import { EtcdLogError } from './errors.ts'
-import { joinSignals } from './joined-signal.ts'
-import type { LogView } from './log-view.ts'
-import type { SharedAppendOptions } from './shared-log.ts'
-import { checkEntries, checkIndex, checkTerm, closedLog } from './shared-rules.ts'
 
 /** The appends of one handle, in their order. */
 export interface Appender {

@@ -1,11 +1,11 @@
-import { EtcdLogError } from './errors.ts'
-import type { WatchAnswer } from './etcd.ts'
+import { EtcdLogError } from '../errors.ts'
+import type { WatchAnswer } from '../etcd/etcd.ts'
+import { type JoinedSignal, joinSignals } from '../joined-signal.ts'
+import type { KnownHead, LogView } from '../log-view.ts'
+import { type Patience, patienceFor } from '../patience.ts'
+import type { FollowStep } from '../shared-log.ts'
+import { loadSnapshot } from '../snapshots/maintenance.ts'
 import { readFrames } from './frame-reader.ts'
-import { type JoinedSignal, joinSignals } from './joined-signal.ts'
-import type { KnownHead, LogView } from './log-view.ts'
-import { loadSnapshot } from './maintenance.ts'
-import { type Patience, patienceFor } from './patience.ts'
-import type { FollowStep } from './shared-log.ts'
 
 /** A silent watch is not believed for longer: the head is read again. */
 export const RECHECK_MS = 15_000

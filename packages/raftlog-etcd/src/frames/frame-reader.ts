@@ -1,11 +1,11 @@
 import { type Entry, RaftLogError } from '@leastwise/raftlog'
-import { sameBytes } from './byte-fields.ts'
-import { EtcdLogError } from './errors.ts'
-import type { KeyValue, RangeAnswer } from './etcd.ts'
+import { sameBytes } from '../byte-fields.ts'
+import { EtcdLogError } from '../errors.ts'
+import type { KeyValue, RangeAnswer } from '../etcd/etcd.ts'
+import type { ChainEnd } from '../head/head-record.ts'
+import { VALUE_KIND } from '../keys/sealed-value.ts'
+import type { KnownHead, LogView } from '../log-view.ts'
 import { decodeEntries } from './frame-body.ts'
-import type { ChainEnd } from './head-record.ts'
-import type { KnownHead, LogView } from './log-view.ts'
-import { VALUE_KIND } from './sealed-value.ts'
 
 /**
  * Frames asked for at once: many small ones come quickly, and some of the largest are within an answer's limit. The last

@@ -1,8 +1,8 @@
-import { EtcdLogError } from './errors.ts'
-import type { Compare, Operation, TxnRequest } from './etcd.ts'
+import { EtcdLogError } from '../errors.ts'
+import type { Compare, Operation, TxnRequest } from '../etcd/etcd.ts'
+import type { Roster } from '../keys/roster.ts'
+import type { KnownHead, LogView } from '../log-view.ts'
 import type { HeadRecord } from './head-record.ts'
-import type { KnownHead, LogView } from './log-view.ts'
-import type { Roster } from './roster.ts'
 
 /** One attempt to change the log: the new head, and what changes with it in the same step. */
 export interface HeadChange {

@@ -1,6 +1,6 @@
 import type { Position } from '@leastwise/raftlog'
-import { type ByteCursor, byteCursor, byteWriter, formatHex } from './byte-fields.ts'
-import { TAG_BYTES } from './sealed-value.ts'
+import { type ByteCursor, byteCursor, byteWriter, formatHex } from '../byte-fields.ts'
+import { TAG_BYTES } from '../keys/sealed-value.ts'
 
 /** A place in the chain of frames: an entry, the number of frames up to it, and the tag of the last of them. */
 export interface ChainEnd extends Position {

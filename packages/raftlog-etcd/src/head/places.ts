@@ -1,4 +1,4 @@
-import type { KeyRange } from './etcd.ts'
+import type { KeyRange } from '../etcd/etcd.ts'
 
 /** Where everything of one log lies in etcd. */
 export interface Places {

@@ -1,8 +1,8 @@
-import { sameBytes } from './byte-fields.ts'
-import { EtcdLogError } from './errors.ts'
-import { openFrameAt } from './frame-reader.ts'
-import type { LogView } from './log-view.ts'
-import type { LogHead } from './shared-log.ts'
+import { sameBytes } from '../byte-fields.ts'
+import { EtcdLogError } from '../errors.ts'
+import { openFrameAt } from '../frames/frame-reader.ts'
+import type { LogView } from '../log-view.ts'
+import type { LogHead } from '../shared-log.ts'
 
 const rolledBack = (): EtcdLogError =>
   new EtcdLogError(

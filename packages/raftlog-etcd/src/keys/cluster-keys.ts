@@ -1,13 +1,13 @@
 import { createDek, type SnapshotSource } from '@leastwise/raftlog'
-import { sameBytes } from './byte-fields.ts'
-import { EtcdLogError } from './errors.ts'
-import { changeHead } from './head-changes.ts'
-import type { HeadRecord } from './head-record.ts'
-import type { LogView } from './log-view.ts'
-import { compactLog, overtaken, putSnapshot } from './maintenance.ts'
+import { sameBytes } from '../byte-fields.ts'
+import { EtcdLogError } from '../errors.ts'
+import { changeHead } from '../head/head-changes.ts'
+import type { HeadRecord } from '../head/head-record.ts'
+import type { LogView } from '../log-view.ts'
+import type { Member } from '../shared-log.ts'
+import { checkSnapshot } from '../shared-rules.ts'
+import { compactLog, overtaken, putSnapshot } from '../snapshots/maintenance.ts'
 import { checkMember, dataKey, encodeRoster, MAX_MEMBERS, type Roster, vouchFor } from './roster.ts'
-import type { Member } from './shared-log.ts'
-import { checkSnapshot } from './shared-rules.ts'
 
 /** Writes another roster in the same step as a new head, which counts it as a change. */
 async function changeRoster(

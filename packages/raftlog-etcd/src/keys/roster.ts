@@ -1,6 +1,7 @@
 import { type CipherSuite, dekId, FRAME_TYPE, RaftLogError, type RandomSource } from '@leastwise/raftlog'
-import { byteCursor, byteWriter, formatHex, sameBytes } from './byte-fields.ts'
-import { EtcdLogError } from './errors.ts'
+import { byteCursor, byteWriter, formatHex, sameBytes } from '../byte-fields.ts'
+import { EtcdLogError } from '../errors.ts'
+import type { KeyPin, Member } from '../shared-log.ts'
 import { BOX_KEY_BYTES, BOX_OVERHEAD_BYTES, type MemberKey, openSealed, sealTo } from './member-key.ts'
 import {
   type DataKey,
@@ -12,7 +13,6 @@ import {
   VALUE_VERSION,
   type ValueContext,
 } from './sealed-value.ts'
-import type { KeyPin, Member } from './shared-log.ts'
 
 /** Most members: the roster is read and written as one value. */
 export const MAX_MEMBERS = 64

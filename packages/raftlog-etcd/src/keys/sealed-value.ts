@@ -7,7 +7,7 @@ import {
   type RandomSource,
   sealFrame,
 } from '@leastwise/raftlog'
-import { byteCursor, byteWriter, formatHex } from './byte-fields.ts'
+import { byteCursor, byteWriter, formatHex } from '../byte-fields.ts'
 
 /** Which record of the log a value is; part of its key, so that none can stand for another. */
 export const VALUE_KIND: { readonly frame: 1; readonly head: 2; readonly chunk: 3; readonly roster: 4 } = {

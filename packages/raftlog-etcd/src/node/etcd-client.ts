@@ -1,5 +1,5 @@
 import { EtcdLogError } from '../errors.ts'
-import type { CallOptions, EtcdClient, KeyRange, WatchAnswer } from '../etcd.ts'
+import type { CallOptions, EtcdClient, KeyRange, WatchAnswer } from '../etcd/etcd.ts'
 import { joinSignals } from '../joined-signal.ts'
 import { CALL_TIMEOUT_MS, type Endpoint, type EtcdClientOptions, openEndpoints } from './endpoints.ts'
 import { isLeaseGone, statusError, wasNeverSent } from './etcd-status.ts'

@@ -9,7 +9,7 @@ import type {
   TxnAnswer,
   TxnRequest,
   WatchAnswer,
-} from '../etcd.ts'
+} from '../etcd/etcd.ts'
 import {
   Compare_CompareResult,
   Compare_CompareTarget,

@@ -1,9 +1,9 @@
 import { RaftLogError, type Snapshot } from '@leastwise/raftlog'
-import { EtcdLogError } from './errors.ts'
-import { openFrameAt } from './frame-reader.ts'
-import { changeHead } from './head-changes.ts'
-import type { ChainEnd, HeadRecord } from './head-record.ts'
-import type { KnownHead, LogView } from './log-view.ts'
+import { EtcdLogError } from '../errors.ts'
+import { openFrameAt } from '../frames/frame-reader.ts'
+import { changeHead } from '../head/head-changes.ts'
+import type { ChainEnd, HeadRecord } from '../head/head-record.ts'
+import type { KnownHead, LogView } from '../log-view.ts'
 import { chunksStand, clearOthers, readChunks, writeChunks } from './snapshot-chunks.ts'
 
 const MOST_UPLOADS = 8

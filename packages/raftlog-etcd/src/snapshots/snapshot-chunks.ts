@@ -1,12 +1,12 @@
 import { FRAME_TYPE, MAX_SNAPSHOT_BYTES, type Snapshot } from '@leastwise/raftlog'
-import { formatHex, sameBytes } from './byte-fields.ts'
-import { EtcdLogError } from './errors.ts'
-import type { Compare, Operation, RangeAnswer, TxnRequest } from './etcd.ts'
-import type { SnapshotRecord } from './head-record.ts'
-import { damaged } from './log-refusals.ts'
-import type { KnownHead, LogView } from './log-view.ts'
-import type { Places } from './places.ts'
-import { NO_TAG, VALUE_KIND } from './sealed-value.ts'
+import { formatHex, sameBytes } from '../byte-fields.ts'
+import { EtcdLogError } from '../errors.ts'
+import type { Compare, Operation, RangeAnswer, TxnRequest } from '../etcd/etcd.ts'
+import type { SnapshotRecord } from '../head/head-record.ts'
+import type { Places } from '../head/places.ts'
+import { NO_TAG, VALUE_KIND } from '../keys/sealed-value.ts'
+import { damaged } from '../log-refusals.ts'
+import type { KnownHead, LogView } from '../log-view.ts'
 
 /** Bytes of a snapshot in one value of etcd, which takes 1.5 MiB in a request. */
 export const CHUNK_BYTES: number = 1024 * 1024
