@@ -51,6 +51,11 @@ async function takenPort(sandbox: Sandbox): Promise<number> {
   return typeof address === 'object' ? (address?.port ?? 0) : 0
 }
 
+async function freePort(): Promise<number> {
+  await using sandbox = new Sandbox()
+  return await takenPort(sandbox)
+}
+
 const ordinary = noOrdinaryUser()
 
 describe.concurrent('a data directory that cannot be used', () => {
@@ -161,6 +166,15 @@ describe.concurrent('an address that cannot be used', () => {
     expect(refusalCode(outcome)).toBe('ADDRESS_IN_USE')
     expect(outcome.stdout).not.toContain('SWMTKN')
     expect(outcome.stderr).toContain(`port ${port}`)
+    expect(readdirSync(sandbox.directory)).toEqual([])
+  })
+
+  it('is given for nodes and for operators alike: nothing has been founded', async () => {
+    await using sandbox = new Sandbox()
+    const port = await freePort()
+    const words = managerAt(sandbox.path('data'), `127.0.0.1:${port}`)
+    const outcome = await run([...words, '--operator-listen', `127.0.0.1:${port}`])
+    expect(refusalCode(outcome)).toBe('ADDRESS_IN_USE')
     expect(readdirSync(sandbox.directory)).toEqual([])
   })
 

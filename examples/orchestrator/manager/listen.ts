@@ -50,13 +50,18 @@ export async function listen(server: Server, where: Address): Promise<AddressInf
   })
 }
 
-/** Proves that we may listen there, before anything is made that a refusal would have to take back. */
-export async function proveAddress(address: Address): Promise<void> {
+/** Proves that we may listen on all of them at once, before anything is made that a refusal would have to take back. */
+export async function proveAddresses([address, ...others]: readonly Address[]): Promise<void> {
+  if (address === undefined) return
   const server = createServer()
   await listen(server, address)
-  await new Promise<void>((resolve) => {
-    server.close(() => {
-      resolve()
+  try {
+    await proveAddresses(others)
+  } finally {
+    await new Promise<void>((resolve) => {
+      server.close(() => {
+        resolve()
+      })
     })
-  })
+  }
 }

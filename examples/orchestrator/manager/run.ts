@@ -14,7 +14,7 @@ import { etcdSettings } from './etcd/settings.ts'
 import { firstStart } from './founding/first-start.ts'
 import { isFounded } from './founding/found.ts'
 import { issueFromIn } from './issuing/issue-from.ts'
-import { proveAddress } from './listen.ts'
+import { proveAddresses } from './listen.ts'
 import { type Operation, serveOperator } from './operator-server.ts'
 import { externalCaSettings } from './root/external-ca/settings.ts'
 import { openHsm } from './root/hsm/hsm-keeper.ts'
@@ -186,8 +186,7 @@ export async function runManager(given: Given): Promise<number> {
       if (hsmGiven !== null) keeper = await openHsm(hsmGiven)
       else if (rootKeyFile !== null) keeper = openRootKeyFile(rootKeyFile)
       if (!isFounded(data)) {
-        await proveAddress(listen)
-        if (operators !== null) await proveAddress(operators)
+        await proveAddresses(operators === null ? [listen] : [listen, operators])
         const tokens = await firstStart(data, given, {
           etcd,
           externalCa: foundingCa,

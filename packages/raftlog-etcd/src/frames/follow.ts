@@ -58,8 +58,9 @@ function watchHead(view: LogView, signal: AbortSignal): HeadWatch {
     try {
       // The end of the watch ends this wait as well, so it needs no signal but its own.
       const idle = clock.sleep(RECHECK_MS, { signal: waiting.signal }).then(() => null)
-      idle.catch(() => undefined)
-      const next = await pending(Promise.race([idle, learned]))
+      const enough = Promise.race([idle, learned])
+      enough.catch(() => undefined)
+      const next = await pending(enough)
       if (next === null) return newer()
       pending = null
       if (next.done === true) throw new EtcdLogError('ETCD_UNREACHABLE', 'watch ended')
