@@ -237,9 +237,9 @@ describe('a client of etcd', () => {
       await client.close()
     })
     await expect(client.range({ key: 'a' }, call)).rejects.toThrowCode('ETCD_UNREACHABLE')
-    await expect.poll(() => sockets).toEqual([{ closed: true }])
+    await expect.poll(() => sockets, { timeout: 5000 }).toEqual([{ closed: true }])
     await expect(client.range({ key: 'a' }, call)).rejects.toThrowCode('ETCD_UNREACHABLE')
-    await expect.poll(() => sockets).toEqual([{ closed: true }, { closed: true }])
+    await expect.poll(() => sockets, { timeout: 5000 }).toEqual([{ closed: true }, { closed: true }])
   })
 
   it('refuses answers that are larger than its limit, or have no header', async () => {

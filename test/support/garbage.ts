@@ -7,7 +7,7 @@ const collect = runInNewContext('gc') as () => void
 
 /** Whether nothing holds the object any more. What a turn of the event loop still holds is let go first. */
 export async function isCollected(object: WeakRef<object>): Promise<boolean> {
-  for (let turn = 0; turn < 10 && object.deref() !== undefined; turn += 1) {
+  for (let turn = 0; turn < 30 && object.deref() !== undefined; turn += 1) {
     await new Promise<void>((resolve) => setImmediate(resolve))
     collect()
   }

@@ -84,6 +84,8 @@ export interface FakeSettings {
   holdIssuance: boolean
   /** Thrown by the next renewals. */
   renewalError: Error | null
+  /** Status reports are answered once this is settled. */
+  holdStatuses: Promise<void> | null
   /** Echoed in place of the real CSR. */
   foreignCsr: Uint8Array | null
   lifetimeMs: number
@@ -116,6 +118,7 @@ export function fakeManager(cluster: TestCluster, address: () => string): FakeMa
   const settings: FakeSettings = {
     holdIssuance: false,
     renewalError: null,
+    holdStatuses: null,
     foreignCsr: null,
     lifetimeMs: 24 * 3_600_000,
   }
@@ -259,6 +262,7 @@ export function fakeManager(cluster: TestCluster, address: () => string): FakeMa
     },
     taskStatus: async ({ nodeId }, updates) => {
       statuses.push(...updates.map((update) => ({ ...update, nodeId })))
+      await settings.holdStatuses
     },
     presence: (nodeId, presence) => {
       presences.push({ nodeId, presence })

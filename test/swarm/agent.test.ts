@@ -147,6 +147,36 @@ describe('an agent', () => {
     expect(manager.statuses).toEqual([{ ...done, nodeId: credentials.nodeId }])
   })
 
+  it('lets a report that is on its way arrive when it is renewed again', async () => {
+    const { address, member, manager, sessions } = await startManager({ periodMs: 200 })
+    const credentials = await member()
+    const agent = probeAgent({ credentials, managers: [address] })
+    await agent.next('session')
+    const renewed = async (): Promise<void> => {
+      const from = agent.events.length
+      manager.rotate(credentials.nodeId)
+      await agent.next('renewed', from)
+      const after = sessions.list()[0]!.lastHeartbeatAt
+      // The next call is made over a connection with the new identity.
+      await until(() => sessions.list()[0]!.lastHeartbeatAt > after)
+    }
+    const report = (taskId: string): void => {
+      agent.report([{ taskId, state: 'running', at: 1_700_000_000_123, message: '', error: '', exitCode: 0, pid: 7 }])
+    }
+    await renewed()
+    let answer: () => void = () => undefined
+    manager.settings.holdStatuses = new Promise((resolve) => {
+      answer = resolve
+    })
+    report('one')
+    await until(() => manager.statuses.length === 1)
+    await renewed()
+    answer()
+    report('two')
+    await until(() => manager.statuses.length === 2)
+    expect(agent.events.filter(({ type }) => type === 'disconnected')).toEqual([])
+  })
+
   it('keeps the list of managers', async () => {
     const { address, member, manager } = await startManager()
     const agent = probeAgent({ credentials: await member(), managers: [address] })

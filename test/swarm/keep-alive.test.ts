@@ -26,7 +26,7 @@ describe.runIf(existsSync(CONNECTIONS))('a connection of a node', () => {
     await agent.next('session')
     // While something is on its way there is another timer.
     const timers = () => timersAt(port)
-    await expect.poll(timers).toEqual(Array.from({ length: 2 }, () => ASKS_WHETHER_IT_LIVES))
+    await expect.poll(timers, { timeout: 5000 }).toEqual(Array.from({ length: 2 }, () => ASKS_WHETHER_IT_LIVES))
     manager.rotate(credentials.nodeId)
     await agent.next('renewed')
     await expect.poll(timers, { timeout: 5000 }).toEqual(Array.from({ length: 4 }, () => ASKS_WHETHER_IT_LIVES))

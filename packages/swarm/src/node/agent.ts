@@ -231,7 +231,7 @@ export async function* runAgent(options: RunAgentOptions): AsyncGenerator<AgentE
       const startedAt = clock.now()
       const reported = tlsReportOf(credentials)
       try {
-        using links = openSessionLinks(address, () => credentials, bridgesOf)
+        using links = openSessionLinks({ address, current: () => credentials, bridgesOf, clock })
         const { streams, calls } = links
         const session = async (ended: AbortSignal): Promise<void> => {
           await runSession({
