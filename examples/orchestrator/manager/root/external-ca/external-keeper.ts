@@ -16,7 +16,9 @@ export const nobody = (lifetimeMs: number = DEFAULT_LIFETIME_MS) =>
 /** An external CA decides itself what it signs, and that is certificates. */
 export const externalKeeper = (outside: OutsideSigner): RootKeeper => ({
   kind: 'external-ca',
-  authority: async ({ certificate }) => await Promise.resolve(openExternalCa(outside, certificate)),
+  // What it signs is judged by the root itself. The bridge follows it for nodes that were away when the rotation began, and trust nothing but the root before.
+  authority: async ({ certificate, intermediates }) =>
+    await Promise.resolve({ ...openExternalCa(outside, certificate), intermediates }),
   issueOperator: async (root, csr, grant, options) =>
     await openExternalCa(outside, root).issueOperator(csr, grant, options),
   signer: null,
