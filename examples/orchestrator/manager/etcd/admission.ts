@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { isEvicted, nodeOf, parseClusterId } from '@leastwise/identity'
 import { systemClock } from '@leastwise/raftlog/node'
 import { type EtcdClient, EtcdLogError, type KeyPin, type KeyRange, type SharedLog } from '@leastwise/raftlog-etcd'
+import { deadlineOf } from '../../deadline.ts'
 import { OrchestratorError } from '../../errors.ts'
 import { foundedCluster } from '../issuing/issuing.ts'
 import type { ManagerIdentity } from '../manager-keys.ts'
@@ -55,7 +56,8 @@ export async function askForAdmission(options: AskOptions): Promise<KeyPin> {
   const { etcd, identity, request, now, waitMs, signal } = options
   const { clusterId } = request
   const statement = encodeRequest(request)
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(waitMs)])
+  using time = deadlineOf(signal, waitMs)
+  const deadline = time.signal
   const at = answerKey(clusterId, statement)
   const key = requests(clusterId).key + request.memberId
   const value = encodeSigned(signed(statement, identity))

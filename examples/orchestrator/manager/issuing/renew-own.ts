@@ -1,6 +1,7 @@
 import { createCsr, nodeOf } from '@leastwise/identity'
 import { createNodeKey, exportPrivateKey, systemDigest } from '@leastwise/identity/node'
 import { hashPublicKey } from '@leastwise/tokens'
+import { deadlineOf } from '../../deadline.ts'
 import { codeOf, OrchestratorError } from '../../errors.ts'
 import type { ManagerIdentity } from '../manager-keys.ts'
 import { rootElsewhere } from '../root/root-at-hand.ts'
@@ -27,16 +28,16 @@ async function signedElsewhere(
   csr: string,
   { nodeId, store, waitMs = OWN_RENEWAL_WAIT_MS, signal }: RenewOwnOptions,
 ): Promise<void> {
-  const patience = AbortSignal.timeout(waitMs)
+  using patience = deadlineOf(signal, waitMs)
   try {
-    for await (const { membership } of store.watch({ signal: AbortSignal.any([signal, patience]) })) {
+    for await (const { membership } of store.watch(patience)) {
       const self = nodeOf(membership, nodeId)
       if (self?.csr !== csr) throw superseded()
       if (self.certificate !== null) return
     }
   } catch (error) {
     signal.throwIfAborted()
-    if (patience.aborted) throw rootElsewhere()
+    if (patience.signal.aborted) throw rootElsewhere()
     throw error
   }
 }
